@@ -1,0 +1,1 @@
+//! The fence: safe wrappers over NT and WSK.

@@ -1,0 +1,3 @@
+//! The default binary: the driver in the user-mode host.
+
+fn main() {}

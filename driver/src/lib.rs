@@ -1,0 +1,1 @@
+//! The driver: listener, admission, connection, send, timers, site, control, shutdown.

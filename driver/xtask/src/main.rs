@@ -1,0 +1,3 @@
+//! Development tasks: tidy.
+
+fn main() {}
