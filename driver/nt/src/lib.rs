@@ -1,1 +1,46 @@
-//! The fence: safe wrappers over NT and WSK.
+//! The fence: safe wrappers over NT and WSK, and the only driver code that names `nt_sys`.
+//!
+//! Having one of these types tells you something the kernel demands; each type's documentation
+//! numbers those invariants and the SAFETY comments cite them. Calls that need PASSIVE_LEVEL take
+//! a [`Passive`] token; everything else may be called at IRQL <= DISPATCH_LEVEL.
+//!
+//! - memory: [`PoolBox`], [`PoolSlice`], [`PoolArc`], [`Lookaside`], [`Pinned`]
+//! - waiting and timing: [`SpinLock`], [`Event`], [`Timer`], [`time`]
+//! - the outside: [`RegistryKey`], [`File`], [`driver`], [`log()`]
+//! - the network: [`wsk`]
+#![no_std]
+
+mod arc;
+mod bugcheck;
+pub mod driver;
+mod event;
+mod file;
+mod irp;
+mod irql;
+mod log;
+mod lookaside;
+mod mdl;
+mod pool;
+pub mod processor;
+mod registry;
+mod spinlock;
+mod status;
+pub mod time;
+mod timer;
+mod unicode;
+pub mod wsk;
+
+pub use arc::PoolArc;
+pub use bugcheck::bug_check;
+pub use event::Event;
+pub use file::File;
+pub use irql::Passive;
+pub use log::log;
+pub use lookaside::{Lookaside, LookasideBox};
+pub use mdl::Pinned;
+pub use pool::{PoolBox, PoolSlice, Tag};
+pub use registry::{RegistryKey, ValueError};
+pub use spinlock::SpinLock;
+pub use status::{Result, Status};
+pub use timer::{Timer, TimerRoutine};
+pub use unicode::WideString;

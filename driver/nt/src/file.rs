@@ -1,0 +1,110 @@
+//! Files, read once and whole.
+use nt_sys::ntdef::{HANDLE, IO_STATUS_BLOCK, LARGE_INTEGER};
+use nt_sys::zw::{self, FILE_STANDARD_INFORMATION};
+
+use crate::registry::object_attributes;
+use crate::{Passive, Result, Status, WideString};
+
+/// Octets asked for by one read.
+const READ_BYTES: u32 = 1 << 20;
+
+/// A file open for reading. F1: a kernel handle for synchronous I/O, closed once. F2: every call
+/// at PASSIVE_LEVEL.
+pub struct File(HANDLE);
+
+impl File {
+    /// Opens an existing file by its NT path (`\??\C:\site.img`).
+    ///
+    /// # Errors
+    /// What `ZwCreateFile` returned.
+    pub fn open(_passive: &Passive, path: &mut WideString) -> Result<File> {
+        let mut name = path.counted();
+        let mut attributes = object_attributes(&mut name);
+        let mut status = IO_STATUS_BLOCK { Status: 0, Information: 0 };
+        let mut file = core::ptr::null_mut();
+        // SAFETY: F2; every pointer is valid for the call or null where null is allowed.
+        let result = unsafe {
+            zw::ZwCreateFile(
+                &raw mut file,
+                zw::FILE_GENERIC_READ,
+                &raw mut attributes,
+                &raw mut status,
+                core::ptr::null_mut(),
+                0,
+                zw::FILE_SHARE_READ,
+                zw::FILE_OPEN,
+                zw::FILE_SYNCHRONOUS_PLAIN,
+                core::ptr::null_mut(),
+                0,
+            )
+        };
+        Status::check(result)?;
+        Ok(File(file))
+    }
+
+    /// Octets of the file.
+    ///
+    /// # Errors
+    /// What `ZwQueryInformationFile` returned.
+    pub fn len(&self, _passive: &Passive) -> Result<u64> {
+        let mut status = IO_STATUS_BLOCK { Status: 0, Information: 0 };
+        // SAFETY: plain data, overwritten by the call.
+        let mut standard: FILE_STANDARD_INFORMATION = unsafe { core::mem::zeroed() };
+        let octets = u32::try_from(size_of::<FILE_STANDARD_INFORMATION>()).unwrap_or(0);
+        // SAFETY: F1, F2; the buffer has the size that is said.
+        let result = unsafe {
+            zw::ZwQueryInformationFile(
+                self.0,
+                &raw mut status,
+                (&raw mut standard).cast(),
+                octets,
+                zw::FileStandardInformation,
+            )
+        };
+        Status::check(result)?;
+        // SAFETY: every bit pattern of the union is an i64.
+        let octets = unsafe { standard.EndOfFile.QuadPart };
+        Ok(octets.max(0).cast_unsigned())
+    }
+
+    /// Fills `buffer` from the start of the file.
+    ///
+    /// # Errors
+    /// What `ZwReadFile` returned; `FILE_CORRUPT_ERROR` when the file ends early.
+    pub fn read(&self, _passive: &Passive, buffer: &mut [u8]) -> Result<()> {
+        let mut at = 0;
+        while at < buffer.len() {
+            let rest = buffer.get_mut(at..).unwrap_or_default();
+            let wanted = u32::try_from(rest.len()).unwrap_or(u32::MAX).min(READ_BYTES);
+            let mut status = IO_STATUS_BLOCK { Status: 0, Information: 0 };
+            let mut offset = LARGE_INTEGER { QuadPart: i64::try_from(at).unwrap_or(i64::MAX) };
+            // SAFETY: F1, F2; `rest` is writable for `wanted` octets.
+            let result = unsafe {
+                zw::ZwReadFile(
+                    self.0,
+                    core::ptr::null_mut(),
+                    core::ptr::null_mut(),
+                    core::ptr::null_mut(),
+                    &raw mut status,
+                    rest.as_mut_ptr().cast(),
+                    wanted,
+                    &raw mut offset,
+                    core::ptr::null_mut(),
+                )
+            };
+            Status::check(result)?;
+            if status.Information == 0 || status.Information > wanted as usize {
+                return Err(Status::FILE_CORRUPT_ERROR);
+            }
+            at += status.Information;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: F1; files live only in code that holds a `Passive` (F2).
+        unsafe { zw::ZwClose(self.0) };
+    }
+}

@@ -1,0 +1,133 @@
+//! Memory descriptor lists over non-paged memory.
+use core::cell::UnsafeCell;
+use core::ops::Deref;
+use core::ptr::NonNull;
+
+use nt_sys::io;
+use nt_sys::mm::{self, MDL, PAGE_SIZE};
+
+use crate::pool::{self, Tag};
+use crate::{Result, Status};
+
+/// Octets that one MDL may describe here.
+const PINNED_BYTES_MAX: usize = 1 << 31;
+
+/// Immutable non-paged memory with an MDL over all of it, ready to be sent from.
+///
+/// M1: `octets` and `mdl` live as long as `self`; the MDL describes exactly `octets`. M2: never
+/// written after construction. M3: the MDL is only a source of partial MDLs; its `Next` is null.
+pub struct Pinned {
+    octets: NonNull<u8>,
+    len: usize,
+    tag: Tag,
+    mdl: NonNull<MDL>,
+}
+
+// SAFETY: M2, M3: immutable memory; partial MDLs are built from a source that nobody changes.
+unsafe impl Send for Pinned {}
+// SAFETY: as above.
+unsafe impl Sync for Pinned {}
+
+impl Pinned {
+    /// Allocates `len` octets (1 to 2 GiB), lets `fill` write them and pins them for sending.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER` for an impossible length, `INSUFFICIENT_RESOURCES`, what `fill` returned.
+    pub fn new(tag: Tag, len: usize, fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<Pinned> {
+        if len == 0 || len > PINNED_BYTES_MAX {
+            return Err(Status::INVALID_PARAMETER);
+        }
+        let length = u32::try_from(len).map_err(|_| Status::INVALID_PARAMETER)?;
+        let octets = pool::allocate(tag, len)?;
+        // SAFETY: fresh, zeroed memory of `len` octets.
+        let filled = fill(unsafe { core::slice::from_raw_parts_mut(octets.as_ptr(), len) });
+        let mdl = filled.and_then(|()| {
+            let address = octets.as_ptr().cast();
+            // SAFETY: non-paged memory; no IRP, no quota.
+            let mdl = unsafe { io::IoAllocateMdl(address, length, 0, 0, core::ptr::null_mut()) };
+            NonNull::new(mdl).ok_or(Status::INSUFFICIENT_RESOURCES)
+        });
+        match mdl {
+            Ok(mdl) => {
+                // SAFETY: the MDL describes non-paged pool.
+                unsafe { mm::MmBuildMdlForNonPagedPool(mdl.as_ptr()) };
+                Ok(Pinned { octets, len, tag, mdl })
+            }
+            Err(status) => {
+                // SAFETY: allocated above, used no more.
+                unsafe { pool::free(octets, tag) };
+                Err(status)
+            }
+        }
+    }
+}
+
+impl Deref for Pinned {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        // SAFETY: M1, M2.
+        unsafe { core::slice::from_raw_parts(self.octets.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // SAFETY: M1; sends that use partial MDLs of it hold a reference to `self`.
+        unsafe { io::IoFreeMdl(self.mdl.as_ptr()) };
+        // SAFETY: M1.
+        unsafe { pool::free(self.octets, self.tag) };
+    }
+}
+
+/// Room for an MDL of up to `PAGES` pages inside a larger object.
+#[repr(C, align(8))]
+pub(crate) struct MdlRoom<const PAGES: usize> {
+    mdl: UnsafeCell<core::mem::MaybeUninit<MDL>>,
+    frames: UnsafeCell<[usize; PAGES]>,
+}
+
+impl<const PAGES: usize> MdlRoom<PAGES> {
+    /// Octets that fit whatever their offset in a page is.
+    pub(crate) const BYTES_MAX: usize = (PAGES - 1) * PAGE_SIZE;
+
+    /// Describes `len` octets at `base`.
+    ///
+    /// # Safety
+    /// `base..base + len` is non-paged memory inside one allocation, `len` is at most
+    /// `BYTES_MAX`, and no chain that is in use contains this MDL.
+    pub(crate) unsafe fn describe(&self, base: *mut u8, len: u32) -> *mut MDL {
+        let mdl = self.mdl.get().cast::<MDL>();
+        // SAFETY: room for `PAGES` frames follows (`repr(C)`); the caller's bound on `len`.
+        unsafe { mm::MmInitializeMdl(mdl, base.cast(), len) };
+        // SAFETY: the caller's: non-paged memory.
+        unsafe { mm::MmBuildMdlForNonPagedPool(mdl) };
+        mdl
+    }
+
+    /// Describes `len` octets of `pinned` from `offset`; `None` when they are not all inside.
+    ///
+    /// # Safety
+    /// `pinned` outlives every use of the MDL, and no chain that is in use contains this MDL.
+    pub(crate) unsafe fn describe_part(
+        &self,
+        pinned: &Pinned,
+        offset: usize,
+        len: usize,
+    ) -> Option<*mut MDL> {
+        let end = offset.checked_add(len)?;
+        if len == 0 || len > Self::BYTES_MAX || end > pinned.len {
+            return None;
+        }
+        let length = u32::try_from(len).ok()?;
+        let mdl = self.mdl.get().cast::<MDL>();
+        let base = pinned.octets.as_ptr().wrapping_add(offset);
+        // SAFETY: room for `PAGES` frames follows; `len` is checked above. The target's own size
+        // must be set before `IoBuildPartialMdl`, which this does.
+        unsafe { mm::MmInitializeMdl(mdl, base.cast(), length) };
+        // SAFETY: M1, M3; the part lies inside the source (checked above).
+        unsafe { io::IoBuildPartialMdl(pinned.mdl.as_ptr(), mdl, base.cast(), length) };
+        Some(mdl)
+    }
+}
+
+const _: () = assert!(size_of::<MdlRoom<2>>() == mm::mdl_size(2));

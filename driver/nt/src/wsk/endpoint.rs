@@ -1,0 +1,235 @@
+//! A connection's slot and its one runner.
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use nt_sys::wsk::WSK_SOCKET;
+
+use super::provider::Provider;
+use super::socket::{Link, Socket};
+use super::{Client, Indication};
+use crate::bug_check;
+use crate::irp::EmbeddedIrp;
+
+/// What happened to a connection since its runner last looked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Events(u32);
+
+impl Events {
+    /// A send completed.
+    pub const SENT: Events = Events(1 << 2);
+    /// A send failed or fell short; the connection is of no more use.
+    pub const SEND_FAILED: Events = Events(1 << 3);
+    /// The restart of receive events completed.
+    pub const RESTARTED: Events = Events(1 << 4);
+    /// The graceful disconnect completed.
+    pub const DISCONNECTED: Events = Events(1 << 5);
+    /// The peer ended its side; ours still works.
+    pub const PEER_ENDED: Events = Events(1 << 6);
+    /// The peer reset the connection, or the provider gave it up.
+    pub const PEER_RESET: Events = Events(1 << 7);
+    /// A deadline may have passed.
+    pub const TICK: Events = Events(1 << 8);
+    /// The server is stopping.
+    pub const STOP: Events = Events(1 << 9);
+    /// A receive event found the connection busy on another processor and left its octets with
+    /// the provider.
+    pub const COLLIDED: Events = Events(1 << 10);
+    /// The close completed; handled here and never shown to a client.
+    const CLOSED: Events = Events(1 << 11);
+
+    /// True when any of `other` is among them.
+    pub const fn any(self, other: Events) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Both.
+    #[must_use]
+    pub const fn with(self, other: Events) -> Events {
+        Events(self.0 | other.0)
+    }
+
+    const ALL: u32 = 0xFFC;
+}
+
+/// The slot is in use.
+const LIVE: u32 = 1;
+/// Somebody is the runner.
+const RUNNING: u32 = 1 << 1;
+
+/// What only the runner touches.
+pub(super) struct Own<C: Client> {
+    pub(super) link: Link,
+    pub(super) state: Option<C::State>,
+}
+
+/// One connection.
+///
+/// O1: `own` is reached only by the thread that set RUNNING, until it clears it, or, while the
+/// slot is not LIVE, by the thread that took it from the slab. O2: RUNNING is cleared only while
+/// no event bit is set. O3: the provider outlives every slot (see [`Provider`]).
+pub(super) struct Endpoint<C: Client> {
+    word: AtomicU32,
+    /// Sends submitted and not completed.
+    pub(super) sends: AtomicU32,
+    /// Link of the slab's free list, meaningful while the slot is free.
+    pub(super) next_free: AtomicU32,
+    pub(super) index: u32,
+    pub(super) provider: *const Provider<C>,
+    pub(super) mark: C::Mark,
+    own: UnsafeCell<Own<C>>,
+    pub(super) restart: EmbeddedIrp,
+    pub(super) disconnect: EmbeddedIrp,
+    pub(super) close: EmbeddedIrp,
+}
+
+impl<C: Client> Endpoint<C> {
+    pub(super) fn new(index: u32, provider: *const Provider<C>) -> Endpoint<C> {
+        Endpoint {
+            word: AtomicU32::new(0),
+            sends: AtomicU32::new(0),
+            next_free: AtomicU32::new(0),
+            index,
+            provider,
+            mark: C::Mark::default(),
+            own: UnsafeCell::new(Own { link: Link::default(), state: None }),
+            restart: EmbeddedIrp::new(),
+            disconnect: EmbeddedIrp::new(),
+            close: EmbeddedIrp::new(),
+        }
+    }
+
+    pub(super) fn provider(&self) -> &Provider<C> {
+        // SAFETY: O3.
+        unsafe { &*self.provider }
+    }
+
+    /// Puts a connection into a slot just taken from the slab.
+    pub(super) fn occupy(&self, socket: *mut WSK_SOCKET, state: C::State) {
+        // SAFETY: O1: the slot is not LIVE and the slab gave it to this thread alone.
+        let own = unsafe { &mut *self.own.get() };
+        own.link = Link::new(socket);
+        own.state = Some(state);
+        self.word.store(LIVE, Ordering::Release);
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & LIVE != 0
+    }
+
+    /// Becomes the runner unless somebody is; false then.
+    fn try_run(&self) -> bool {
+        self.word
+            .compare_exchange(LIVE, LIVE | RUNNING, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Leaves events; runs the connection if nobody does. A free slot ignores them.
+    pub(super) fn post(&self, events: Events) {
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            if seen & LIVE == 0 {
+                return;
+            }
+            let next = seen | events.0 | RUNNING;
+            match self.word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) if seen & RUNNING == 0 => return self.run_events(),
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    pub(super) fn post_closed(&self) {
+        self.post(Events::CLOSED);
+    }
+
+    /// Handles events until none is left, then stops being the runner.
+    fn run_events(&self) {
+        loop {
+            let done = self.word.compare_exchange(
+                LIVE | RUNNING,
+                LIVE,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            if done.is_ok() || !self.run_once() {
+                return;
+            }
+        }
+    }
+
+    /// Handles the events that are there; false when that was the end of the connection.
+    fn run_once(&self) -> bool {
+        let seen = Events(self.word.fetch_and(!Events::ALL, Ordering::AcqRel) & Events::ALL);
+        if seen.any(Events::CLOSED) {
+            self.vacate();
+            return false;
+        }
+        // SAFETY: O1: this thread is the runner.
+        let own = unsafe { &mut *self.own.get() };
+        if seen.any(Events::RESTARTED) {
+            own.link.restart_done();
+        }
+        // After the close was begun nothing is of interest but its completion.
+        if seen.0 != 0 && !own.link.is_closing() {
+            let (state, mut socket) = self.split(own);
+            self.provider().client().happened(state, &mut socket, seen);
+        }
+        true
+    }
+
+    /// A receive event. Returns the octets taken, or `None` when somebody else runs the
+    /// connection: then nothing is taken and the runner knows.
+    pub(super) fn receive(&self, indication: &mut Indication<'_>) -> Option<usize> {
+        if !self.try_run() {
+            self.post(Events::COLLIDED);
+            return None;
+        }
+        loop {
+            // SAFETY: O1: this thread is the runner.
+            let own = unsafe { &mut *self.own.get() };
+            if own.link.is_closing() {
+                break;
+            }
+            own.link.receive_began();
+            let (state, mut socket) = self.split(own);
+            self.provider().client().receive(state, &mut socket, indication);
+            if indication.consumed() == indication.total() {
+                break;
+            }
+            // Sends that completed meanwhile may have made room for the rest.
+            own.link.receive_gated();
+            let events = self.word.load(Ordering::Relaxed) & Events::ALL;
+            if events & Events::SENT.0 == 0 || events & Events::CLOSED.0 != 0 || !self.run_once() {
+                break;
+            }
+        }
+        let taken = indication.consumed();
+        self.run_events();
+        Some(taken)
+    }
+
+    fn split<'s>(&'s self, own: &'s mut Own<C>) -> (&'s mut C::State, Socket<'s, C>) {
+        match &mut own.state {
+            Some(state) => (state, Socket::new(self, &mut own.link)),
+            None => bug_check("live connection without state", core::ptr::from_ref(self).addr()),
+        }
+    }
+
+    /// The end: the close completed and no callback will come (contract rule 27).
+    fn vacate(&self) {
+        // SAFETY: O1: this thread is the runner.
+        let own = unsafe { &mut *self.own.get() };
+        let state = own.state.take();
+        own.link = Link::default();
+        if self.sends.load(Ordering::Relaxed) != 0 {
+            bug_check("socket closed with sends in flight", core::ptr::from_ref(self).addr());
+        }
+        let provider = self.provider();
+        if let Some(state) = state {
+            provider.client().closed(state);
+        }
+        self.word.store(0, Ordering::Release);
+        provider.connection_gone(self.index);
+    }
+}

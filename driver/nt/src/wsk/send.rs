@@ -1,0 +1,249 @@
+//! Sends: everything one WskSend needs, reserved together.
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
+
+use nt_sys::io::{DEVICE_OBJECT, IO_COMPLETION_ROUTINE, IRP};
+use nt_sys::kernel_fn;
+use nt_sys::mm::{MDL, PAGE_SIZE};
+use nt_sys::ntdef::{NT_SUCCESS, NTSTATUS, PVOID, STATUS_MORE_PROCESSING_REQUIRED};
+use nt_sys::wsk::WSK_BUF;
+
+use super::Client;
+use super::endpoint::{Endpoint, Events};
+use crate::irp::{EmbeddedIrp, outcome};
+use crate::lookaside::RawLookaside;
+use crate::mdl::{MdlRoom, Pinned};
+use crate::{PoolArc, Result, Tag};
+
+/// Pages of pinned memory that one send can chain, plus one for an unaligned start.
+const CHAIN_PAGES: usize = 33;
+/// Pages that the copied octets can touch.
+const COPY_PAGES: usize = 4;
+/// Octets of pinned memory that one send can chain.
+pub const CHAIN_BYTES_MAX: usize = MdlRoom::<CHAIN_PAGES>::BYTES_MAX;
+/// Octets that one send can carry by copy: what is left of three pages.
+pub const SEND_BYTES_MAX: usize = 3 * PAGE_SIZE - 832;
+
+/// Everything of one send.
+///
+/// W1: from [`Outgoing::seal`] until the completion routine has it back, the slot is the
+/// provider's. W2: `octets[..used]` are initialised. W3: `pinned` keeps what `chained` describes.
+#[repr(C)]
+struct Slot {
+    irp: EmbeddedIrp,
+    contents: Contents,
+    copy: MdlRoom<COPY_PAGES>,
+    chain: MdlRoom<CHAIN_PAGES>,
+    octets: [MaybeUninit<u8>; SEND_BYTES_MAX],
+}
+const _: () = assert!(size_of::<Slot>() <= 3 * PAGE_SIZE);
+
+/// What a slot carries.
+struct Contents {
+    buffer: WSK_BUF,
+    endpoint: *const (),
+    home: *const RawLookaside,
+    used: usize,
+    chained: Option<NonNull<MDL>>,
+    chained_octets: usize,
+    pinned: Option<PoolArc<Pinned>>,
+}
+
+/// The list that a provider's sends come from.
+pub(super) fn send_list() -> Result<RawLookaside> {
+    RawLookaside::new(Tag::Send, size_of::<Slot>())
+}
+
+/// A send being built: octets copied in, then at most one part of pinned memory.
+///
+/// IRQL <= DISPATCH. Dropped unsent, it gives its slot back.
+pub struct Outgoing<C: Client> {
+    slot: NonNull<Slot>,
+    _of: core::marker::PhantomData<fn(C)>,
+}
+
+impl<C: Client> Outgoing<C> {
+    /// `list` outlives every slot taken from it: the provider owns it and is freed after its last
+    /// connection.
+    pub(super) fn take(list: &RawLookaside) -> Option<Outgoing<C>> {
+        let slot = list.take()?.cast::<Slot>();
+        let place = slot.as_ptr();
+        let contents = Contents {
+            buffer: WSK_BUF { Mdl: core::ptr::null_mut(), Offset: 0, Length: 0 },
+            endpoint: core::ptr::null(),
+            home: list,
+            used: 0,
+            chained: None,
+            chained_octets: 0,
+            pinned: None,
+        };
+        // SAFETY: room for a `Slot`.
+        let room = unsafe { &raw mut (*place).contents };
+        // SAFETY: inside the slot. The rest of it is written before it is read.
+        unsafe { room.write(contents) };
+        Some(Outgoing { slot, _of: core::marker::PhantomData })
+    }
+
+    fn slot(&mut self) -> &mut Slot {
+        // SAFETY: sole owner until sealed.
+        unsafe { self.slot.as_mut() }
+    }
+
+    fn peek(&self) -> &Slot {
+        // SAFETY: as above, shared with `self`.
+        unsafe { self.slot.as_ref() }
+    }
+
+    /// Octets that can still be copied in; none once memory was chained.
+    pub fn room(&self) -> usize {
+        let slot = self.peek();
+        if slot.contents.chained.is_some() { 0 } else { SEND_BYTES_MAX - slot.contents.used }
+    }
+
+    /// True while there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.peek().contents.used == 0 && self.peek().contents.chained.is_none()
+    }
+
+    /// Copies octets in; false (and nothing copied) when there is no room.
+    #[must_use]
+    pub fn copy(&mut self, octets: &[u8]) -> bool {
+        if octets.len() > self.room() {
+            return false;
+        }
+        let slot = self.slot();
+        let place = slot.octets.get_mut(slot.contents.used..).unwrap_or_default();
+        let Some(place) = place.get_mut(..octets.len()) else { return false };
+        // SAFETY: an initialised octet is a valid `MaybeUninit<u8>`; same length.
+        let octets: &[MaybeUninit<u8>] =
+            unsafe { core::slice::from_raw_parts(octets.as_ptr().cast(), octets.len()) };
+        place.copy_from_slice(octets);
+        slot.contents.used += octets.len();
+        true
+    }
+
+    /// The octets copied in since there were `from` of them, to be stamped before they are sent.
+    pub fn copied_mut(&mut self, from: usize) -> &mut [u8] {
+        let slot = self.slot();
+        let octets = slot.octets.get_mut(from..slot.contents.used).unwrap_or_default();
+        // SAFETY: W2.
+        unsafe { core::slice::from_raw_parts_mut(octets.as_mut_ptr().cast(), octets.len()) }
+    }
+
+    /// Octets copied in so far.
+    pub fn copied(&self) -> usize {
+        self.peek().contents.used
+    }
+
+    /// Sends `octets` octets (1 to [`CHAIN_BYTES_MAX`]) of `pinned` from `offset` after what was
+    /// copied, without copying them; false when they are not inside or something is chained
+    /// already.
+    #[must_use]
+    pub fn chain(&mut self, pinned: &PoolArc<Pinned>, offset: usize, octets: usize) -> bool {
+        let slot = self.slot();
+        if slot.contents.chained.is_some() {
+            return false;
+        }
+        // SAFETY: W3: the reference taken below keeps the memory; no chain contains this MDL yet.
+        let part = unsafe { slot.chain.describe_part(pinned, offset, octets) };
+        let Some(part) = part.and_then(NonNull::new) else { return false };
+        slot.contents.pinned = Some(pinned.clone());
+        slot.contents.chained = Some(part);
+        slot.contents.chained_octets = octets;
+        true
+    }
+
+    /// Builds the chain; `None` (and the slot goes back) when there is nothing to send.
+    pub(super) fn seal(mut self, endpoint: *const Endpoint<C>) -> Option<SealedSend> {
+        if self.is_empty() {
+            return None;
+        }
+        let slot = self.slot();
+        slot.contents.endpoint = endpoint.cast();
+        let chained = slot.contents.chained.map_or(core::ptr::null_mut(), NonNull::as_ptr);
+        let mut first = chained;
+        if slot.contents.used > 0 {
+            let base = slot.octets.as_mut_ptr().cast();
+            let used = u32::try_from(slot.contents.used).unwrap_or(0);
+            // SAFETY: the slot is non-paged; `used` is at most three pages; no chain has this MDL.
+            first = unsafe { slot.copy.describe(base, used) };
+            // SAFETY: described just now, ours until sent.
+            unsafe { (*first).Next = chained };
+        }
+        slot.contents.buffer = WSK_BUF {
+            Mdl: first,
+            Offset: 0,
+            Length: slot.contents.used + slot.contents.chained_octets,
+        };
+        let sealed = SealedSend(self.slot);
+        core::mem::forget(self);
+        Some(sealed)
+    }
+}
+
+impl<C: Client> Drop for Outgoing<C> {
+    fn drop(&mut self) {
+        // SAFETY: sole owner, never submitted.
+        unsafe { release(self.slot) };
+    }
+}
+
+/// A send ready to be submitted.
+pub(super) struct SealedSend(NonNull<Slot>);
+
+impl SealedSend {
+    /// The IRP and the buffer to pass to WskSend.
+    ///
+    /// # Safety
+    /// Called once; both are passed to exactly one WskSend with `routine` = [`send_complete`].
+    pub(super) unsafe fn prepare(
+        &mut self,
+        routine: IO_COMPLETION_ROUTINE,
+    ) -> (*mut IRP, *mut WSK_BUF) {
+        let slot = self.0.as_ptr();
+        // SAFETY: the slot is ours until submitted.
+        let irp = unsafe { &raw const (*slot).irp };
+        // SAFETY: idle: the slot was taken from the list; it stays until the completion (W1).
+        let irp = unsafe { EmbeddedIrp::prepare(irp, routine, slot.cast()) };
+        // SAFETY: as above.
+        (irp, unsafe { &raw mut (*slot).contents.buffer })
+    }
+}
+
+/// # Safety
+/// `slot` is owned by the caller and not in flight.
+unsafe fn release(slot: NonNull<Slot>) {
+    let place = slot.as_ptr();
+    // SAFETY: the caller's; initialised in `Outgoing::take`.
+    let contents = unsafe { &mut (*place).contents };
+    contents.pinned = None;
+    let home = contents.home;
+    // SAFETY: the list outlives its slots (see `Outgoing::take`).
+    let home = unsafe { &*home };
+    // SAFETY: taken from that list, used no more.
+    unsafe { home.give(slot.cast()) };
+}
+
+kernel_fn! {
+    pub(super) unsafe fn send_complete<C: Client>(_d: *mut DEVICE_OBJECT, irp: *mut IRP, context: PVOID) -> NTSTATUS {
+        let Some(slot) = NonNull::new(context.cast::<Slot>()) else {
+            return STATUS_MORE_PROCESSING_REQUIRED;
+        };
+        // SAFETY: in the completion routine.
+        let (status, octets) = unsafe { outcome(irp) };
+        // SAFETY: W1: the slot is ours again.
+        let wanted = unsafe { (*slot.as_ptr()).contents.buffer.Length };
+        // SAFETY: as above; set when sealed.
+        let endpoint = unsafe { (*slot.as_ptr()).contents.endpoint };
+        // SAFETY: C3: the close cannot complete before this routine has returned.
+        let endpoint = unsafe { &*endpoint.cast::<Endpoint<C>>() };
+        // SAFETY: W1.
+        unsafe { release(slot) };
+        endpoint.sends.fetch_sub(1, Ordering::Release);
+        let sent = NT_SUCCESS(status) && octets == wanted;
+        let failed = if sent { Events::SENT } else { Events::SEND_FAILED };
+        endpoint.post(Events::SENT.with(failed));
+        STATUS_MORE_PROCESSING_REQUIRED
+    }
+}

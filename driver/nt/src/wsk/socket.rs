@@ -1,0 +1,199 @@
+//! What a runner may do with its connection's socket.
+use core::sync::atomic::Ordering;
+
+use nt_sys::io::{DEVICE_OBJECT, IRP};
+use nt_sys::kernel_fn;
+use nt_sys::ntdef::{NT_SUCCESS, NTSTATUS, PVOID, STATUS_MORE_PROCESSING_REQUIRED};
+use nt_sys::wsk::{WSK_BUF, WSK_FLAG_NODELAY, WSK_PROVIDER_CONNECTION_DISPATCH, WSK_SOCKET};
+
+use super::Client;
+use super::endpoint::{Endpoint, Events};
+use super::send::{Outgoing, send_complete};
+use crate::irp::{EmbeddedIrp, outcome};
+
+/// The runner's view of the socket's life.
+#[allow(clippy::struct_excessive_bools)] // four independent facts
+#[derive(Default)]
+pub(super) struct Link {
+    socket: Option<core::ptr::NonNull<WSK_SOCKET>>,
+    closing: bool,
+    disconnecting: bool,
+    restarting: bool,
+    gated: bool,
+}
+
+// SAFETY: the pointer is used by the runner only, whichever thread that is (C1).
+unsafe impl Send for Link {}
+
+impl Link {
+    pub(super) fn new(socket: *mut WSK_SOCKET) -> Link {
+        Link { socket: core::ptr::NonNull::new(socket), ..Link::default() }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    pub(super) fn receive_began(&mut self) {
+        self.gated = false;
+    }
+
+    pub(super) fn receive_gated(&mut self) {
+        self.gated = true;
+    }
+
+    pub(super) fn restart_done(&mut self) {
+        self.restarting = false;
+    }
+}
+
+/// A connection's socket in the hands of its runner.
+///
+/// Every function may be called at IRQL <= DISPATCH_LEVEL; after [`Socket::close`] all of them do
+/// nothing.
+pub struct Socket<'s, C: Client> {
+    endpoint: &'s Endpoint<C>,
+    link: &'s mut Link,
+}
+
+impl<'s, C: Client> Socket<'s, C> {
+    pub(super) fn new(endpoint: &'s Endpoint<C>, link: &'s mut Link) -> Socket<'s, C> {
+        Socket { endpoint, link }
+    }
+
+    /// The part of the connection that everybody sees.
+    pub fn mark(&self) -> &C::Mark {
+        &self.endpoint.mark
+    }
+
+    /// Names the slot, for logs.
+    pub fn index(&self) -> u32 {
+        self.endpoint.index
+    }
+
+    /// Sends submitted and not completed.
+    pub fn sends_in_flight(&self) -> u32 {
+        self.endpoint.sends.load(Ordering::Relaxed)
+    }
+
+    /// True from [`Socket::close`] on.
+    pub fn is_closing(&self) -> bool {
+        self.link.closing
+    }
+
+    /// True while the provider withholds octets that were not taken.
+    pub fn is_gated(&self) -> bool {
+        self.link.gated
+    }
+
+    /// Room to build a send in; `None` when memory is short.
+    pub fn outgoing(&self) -> Option<Outgoing<C>> {
+        Outgoing::take(self.endpoint.provider().send_list()?)
+    }
+
+    /// The socket's functions while calls are allowed (C2), with the socket.
+    fn functions(&self) -> Option<(*mut WSK_SOCKET, &'s WSK_PROVIDER_CONNECTION_DISPATCH)> {
+        let socket = self.link.socket.filter(|_| !self.link.closing)?.as_ptr();
+        // SAFETY: C2, C3: the socket exists until its close is begun.
+        let table = unsafe { (*socket).Dispatch };
+        // SAFETY: C6: an accepted socket has the connection table, valid while the socket is.
+        Some((socket, unsafe { &*table.cast() }))
+    }
+
+    /// Sends everything in `outgoing` with one WskSend; [`Events::SENT`] follows. Nothing happens
+    /// when it is empty.
+    pub fn send(&mut self, outgoing: Outgoing<C>) {
+        let Some((socket, table)) = self.functions() else { return };
+        let Some(send) = table.WskSend else { return };
+        let Some(mut slot) = outgoing.seal(self.endpoint) else { return };
+        self.endpoint.sends.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the slot is sealed: idle IRP, final place, alive until its completion.
+        let (irp, buffer) = unsafe { slot.prepare(Some(send_complete::<C>)) };
+        // SAFETY: (a) connected, no close begun, and this runner is the only caller (C1, C2);
+        // (b) the MDL chain stays until completion (it is in the slot); (c) an idle IRP prepared
+        // just now. The WSK_BUF itself is the slot's too. The returned value is not the result.
+        unsafe { send(socket, buffer, WSK_FLAG_NODELAY, irp) };
+    }
+
+    /// Lets receive events come again after octets were left with the provider; those come first.
+    /// Nothing happens while an earlier restart is still pending.
+    pub fn restart_receive(&mut self) {
+        let Some((socket, table)) = self.functions() else { return };
+        let Some(receive) = table.WskReceive else { return };
+        if core::mem::replace(&mut self.link.restarting, true) {
+            return;
+        }
+        let context = core::ptr::from_ref(self.endpoint).cast_mut().cast();
+        let irp = &raw const self.endpoint.restart;
+        // SAFETY: idle: `restarting` was false; the slot stays (C3).
+        let irp = unsafe { EmbeddedIrp::prepare(irp, Some(restart_complete::<C>), context) };
+        let mut nothing = WSK_BUF { Mdl: core::ptr::null_mut(), Offset: 0, Length: 0 };
+        // SAFETY: C1, C2; a zero-length receive moves no data.
+        unsafe { receive(socket, &raw mut nothing, 0, irp) };
+    }
+
+    /// Ends our side after all sends so far; [`Events::DISCONNECTED`] follows, perhaps never: keep
+    /// a deadline. Only the first call counts.
+    pub fn disconnect(&mut self) {
+        let Some((socket, table)) = self.functions() else { return };
+        let Some(disconnect) = table.WskDisconnect else { return };
+        if core::mem::replace(&mut self.link.disconnecting, true) {
+            return;
+        }
+        let context = core::ptr::from_ref(self.endpoint).cast_mut().cast();
+        let irp = &raw const self.endpoint.disconnect;
+        // SAFETY: idle: used once per connection; the slot stays (C3).
+        let irp = unsafe { EmbeddedIrp::prepare(irp, Some(disconnect_complete::<C>), context) };
+        // SAFETY: C1, C2; graceful, without a last buffer.
+        unsafe { disconnect(socket, core::ptr::null_mut(), 0, irp) };
+    }
+
+    /// Closes the socket, abortively unless both sides have ended (C4). The client hears of it by
+    /// `closed` once everything in flight is back; nothing else follows.
+    pub fn close(&mut self) {
+        let Some((socket, table)) = self.functions() else { return };
+        let Some(close) = table.Basic.WskCloseSocket else { return };
+        self.link.closing = true;
+        let context = core::ptr::from_ref(self.endpoint).cast_mut().cast();
+        let irp = &raw const self.endpoint.close;
+        // SAFETY: idle: `closing` is set once per connection; the slot stays (C3).
+        let irp = unsafe { EmbeddedIrp::prepare(irp, Some(close_complete::<C>), context) };
+        // SAFETY: C1, C2: no other call is in progress and none follows.
+        unsafe { close(socket, irp) };
+    }
+}
+
+/// # Safety
+/// `context` is the endpoint that submitted the completing IRP; its slot is in use until the close
+/// completed, which no other completion of the socket follows (C3, contract rule 27).
+unsafe fn endpoint<'e, C: Client>(context: PVOID) -> &'e Endpoint<C> {
+    // SAFETY: the caller's.
+    unsafe { &*context.cast::<Endpoint<C>>() }
+}
+
+kernel_fn! {
+    unsafe fn restart_complete<C: Client>(_d: *mut DEVICE_OBJECT, irp: *mut IRP, context: PVOID) -> NTSTATUS {
+        // SAFETY: in the completion routine.
+        let (status, _) = unsafe { outcome(irp) };
+        let dead = if NT_SUCCESS(status) { Events::RESTARTED } else { Events::PEER_RESET };
+        // SAFETY: the context given in `restart_receive`.
+        unsafe { endpoint::<C>(context) }.post(Events::RESTARTED.with(dead));
+        STATUS_MORE_PROCESSING_REQUIRED
+    }
+}
+
+kernel_fn! {
+    unsafe fn disconnect_complete<C: Client>(_d: *mut DEVICE_OBJECT, _irp: *mut IRP, context: PVOID) -> NTSTATUS {
+        // SAFETY: the context given in `disconnect`.
+        unsafe { endpoint::<C>(context) }.post(Events::DISCONNECTED);
+        STATUS_MORE_PROCESSING_REQUIRED
+    }
+}
+
+kernel_fn! {
+    unsafe fn close_complete<C: Client>(_d: *mut DEVICE_OBJECT, _irp: *mut IRP, context: PVOID) -> NTSTATUS {
+        // SAFETY: the context given in `close`. Whatever the status, the socket is gone.
+        unsafe { endpoint::<C>(context) }.post_closed();
+        STATUS_MORE_PROCESSING_REQUIRED
+    }
+}
