@@ -1,1 +1,43 @@
-//! The driver: listener, admission, connection, send, timers, site, control, shutdown.
+//! The driver: an HTTP/1.1 server that lives in the callbacks of Winsock Kernel.
+//!
+//! Everything here is decisions; octets come and go through `nt`, HTTP is `http1`'s, responses are
+//! prepared in the image that `response-cache` describes.
+//!
+//! | room | what it decides |
+//! |---|---|
+//! | [`driver`] | the order of starting and stopping |
+//! | [`parameters`] | what the registry may say |
+//! | [`site`] | loading and validating the image |
+//! | [`server`] | which connection gets in, what each event means |
+//! | [`connection`] | one connection: octets to requests, requests to sends |
+//! | [`answer`] | one request: which prepared response |
+//! | [`admission`] | how many connections an address may have |
+//! | [`deadline`] | when a connection has waited long enough |
+//! | [`clock`] | the time, and the Date of responses |
+//! | [`counters`] | what happened how often |
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions
+    )
+)]
+
+pub mod admission;
+pub mod answer;
+pub mod clock;
+pub mod connection;
+pub mod counters;
+pub mod deadline;
+pub mod driver;
+pub mod parameters;
+pub mod server;
+pub mod site;
+
+pub use driver::WskHttpd;

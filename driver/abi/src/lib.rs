@@ -1,1 +1,166 @@
-//! IOCTL codes and records, device and registry names; shared by driver and tools.
+//! What the driver and its tools agree on: names, control codes, records.
+#![no_std]
+#![forbid(unsafe_code)]
+
+/// Name of the service, and so of its registry key.
+pub const SERVICE_NAME: &str = "wskhttpd";
+/// NT name of the control device.
+pub const DEVICE_NAME: &str = "\\Device\\WskHttpd";
+/// Symbolic link by which user mode opens it.
+pub const DEVICE_LINK: &str = "\\??\\WskHttpd";
+
+/// Reads the counters: no input; the output is [`Counters`], encoded.
+///
+/// `CTL_CODE(FILE_DEVICE_NETWORK, 0x800, METHOD_BUFFERED, FILE_READ_ACCESS)`.
+pub const IOCTL_QUERY_COUNTERS: u32 = 0x0012_6000;
+
+/// First word of an encoded [`Counters`]; grows when a counter is added at the end.
+pub const COUNTERS_VERSION: u64 = Counter::ALL.len() as u64;
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)*) => {
+        /// One counter or gauge of the driver.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(usize)]
+        pub enum Counter { $($(#[doc = $doc])+ $variant,)* }
+
+        impl Counter {
+            /// All of them, in the order of the record.
+            pub const ALL: &'static [Counter] = &[$(Counter::$variant,)*];
+
+            /// Name, as shown and exported.
+            pub const fn name(self) -> &'static str {
+                match self { $(Counter::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Requests answered.
+    Requests = "requests",
+    /// Responses 200 to 299.
+    Responses2xx = "responses_2xx",
+    /// Responses 300 to 399.
+    Responses3xx = "responses_3xx",
+    /// Responses 400 to 499.
+    Responses4xx = "responses_4xx",
+    /// Responses 500 to 599.
+    Responses5xx = "responses_5xx",
+    /// Requests refused before they were understood.
+    Rejected = "rejected",
+    /// Octets submitted for sending.
+    BytesSent = "bytes_sent",
+    /// Connections accepted.
+    ConnectionsAccepted = "connections_accepted",
+    /// Connections refused by `MaxConnectionsPerAddress`.
+    RefusedPerAddress = "refused_per_address",
+    /// Connections refused by `MaxConnections` or for want of memory.
+    RefusedCrowded = "refused_crowded",
+    /// Connection requests that died between inspection and acceptance.
+    HandshakesAborted = "handshakes_aborted",
+    /// Heads or contents not finished in time (answered by 408).
+    TimerHead = "timer_head",
+    /// Idle connections ended.
+    TimerIdle = "timer_idle",
+    /// Sends that made no progress in time.
+    TimerSend = "timer_send",
+    /// Receive events that found their connection busy on another processor.
+    Collisions = "collisions",
+    /// Gauge: connections open.
+    ConnectionsOpen = "connections_open",
+    /// Gauge: addresses with a connection or a request.
+    Addresses = "addresses",
+    /// Gauge: requests between inspection and acceptance.
+    Handshakes = "handshakes",
+    /// Gauge: connection slots allocated.
+    Slots = "slots",
+    /// Gauge: octets of one connection slot: what an idle connection holds.
+    SlotBytes = "slot_bytes",
+    /// Gauge: octets of the site image.
+    SiteBytes = "site_bytes",
+    /// Gauge: entries of the site image.
+    SiteEntries = "site_entries",
+}
+
+/// Octets of an encoded record.
+pub const COUNTERS_BYTES: usize = (1 + Counter::ALL.len()) * 8;
+
+/// A snapshot of all counters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counters([u64; Counter::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters([0; _])
+    }
+}
+
+impl Counters {
+    /// One value.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0.get(counter as usize).copied().unwrap_or(0)
+    }
+
+    /// Sets one value.
+    pub fn set(&mut self, counter: Counter, value: u64) {
+        if let Some(place) = self.0.get_mut(counter as usize) {
+            *place = value;
+        }
+    }
+
+    /// Little-endian words: the version, then the values; octets written, `None` when `output` is
+    /// too small.
+    pub fn encode(&self, output: &mut [u8]) -> Option<usize> {
+        let output = output.get_mut(..COUNTERS_BYTES)?;
+        let (words, _) = output.as_chunks_mut::<8>();
+        let values = core::iter::once(&COUNTERS_VERSION).chain(&self.0);
+        for (word, value) in words.iter_mut().zip(values) {
+            *word = value.to_le_bytes();
+        }
+        Some(COUNTERS_BYTES)
+    }
+
+    /// Reads a record; counters that an older driver does not have are zero. `None` when it is
+    /// malformed.
+    pub fn decode(input: &[u8]) -> Option<Counters> {
+        let (words, rest) = input.as_chunks::<8>();
+        let (version, values) = words.split_first()?;
+        let announced = usize::try_from(u64::from_le_bytes(*version)).ok()?;
+        if !rest.is_empty() || announced != values.len() {
+            return None;
+        }
+        let mut counters = Counters::default();
+        for (place, value) in counters.0.iter_mut().zip(values) {
+            *place = u64::from_le_bytes(*value);
+        }
+        Some(counters)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_the_wire_and_a_truncated_one_does_not() {
+        let mut counters = Counters::default();
+        for (at, counter) in Counter::ALL.iter().enumerate() {
+            counters.set(*counter, at as u64 + 7);
+        }
+        let mut wire = [0; COUNTERS_BYTES];
+        assert_eq!(counters.encode(&mut wire), Some(COUNTERS_BYTES));
+        assert_eq!(Counters::decode(&wire), Some(counters));
+        for length in 0..wire.len() {
+            assert_eq!(Counters::decode(&wire[..length]), None, "{length}");
+        }
+        assert_eq!(counters.encode(&mut wire[1..]), None);
+    }
+
+    #[test]
+    fn names_are_distinct() {
+        for (at, counter) in Counter::ALL.iter().enumerate() {
+            assert!(Counter::ALL[..at].iter().all(|other| other.name() != counter.name()));
+        }
+    }
+}

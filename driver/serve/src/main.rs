@@ -1,3 +1,34 @@
-//! The default binary: the driver in the user-mode host.
+//! The default binary: the driver in the user-mode host of NT and WSK, on this machine's sockets.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod arguments;
+mod report;
+mod serve;
+mod site;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+/// What a person got wrong, or the machine lacks.
+const EXIT_REFUSED: u8 = 2;
+/// The driver left something behind when it unloaded.
+const EXIT_LEAK: u8 = 3;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let serve = match arguments.command {
+        Some(Command::Serve(serve)) => serve,
+        None => arguments.serve,
+    };
+    match serve::run(&serve) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_LEAK),
+        Err(error) => {
+            eprintln!("wskhttpd: {error:#}");
+            ExitCode::from(EXIT_REFUSED)
+        }
+    }
+}

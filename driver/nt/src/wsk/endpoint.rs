@@ -198,9 +198,10 @@ impl<C: Client> Endpoint<C> {
                 break;
             }
             // Sends that completed meanwhile may have made room for the rest.
-            own.link.receive_gated();
             let events = self.word.load(Ordering::Relaxed) & Events::ALL;
             if events & Events::SENT.0 == 0 || events & Events::CLOSED.0 != 0 || !self.run_once() {
+                // SAFETY: as above.
+                unsafe { &mut *self.own.get() }.link.receive_gated();
                 break;
             }
         }

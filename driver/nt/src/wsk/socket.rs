@@ -86,6 +86,11 @@ impl<'s, C: Client> Socket<'s, C> {
         self.link.gated
     }
 
+    /// Notes that a receive event was turned away, so that octets are with the provider.
+    pub fn expect_gate(&mut self) {
+        self.link.gated = true;
+    }
+
     /// Room to build a send in; `None` when memory is short.
     pub fn outgoing(&self) -> Option<Outgoing<C>> {
         Outgoing::take(self.endpoint.provider().send_list()?)

@@ -1,0 +1,101 @@
+//! The command line.
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use nthost::Value;
+use wskhttpd::parameters::NUMBERS;
+
+/// The wskhttpd driver, run in a user-mode host of NT and Winsock Kernel on this machine's sockets.
+#[derive(Parser)]
+#[command(name = "wskhttpd", version, args_conflicts_with_subcommands = true, after_long_help = parameters_help())]
+pub struct Arguments {
+    /// What to do; `serve` when nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Arguments of `serve`.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// What can be done.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Serve a site until Ctrl-C, then unload the driver and print its ledger.
+    #[command(after_long_help = parameters_help())]
+    Serve(Serve),
+}
+
+/// Arguments of `serve`.
+#[derive(Args)]
+pub struct Serve {
+    /// Address and port to listen on; port 0 takes a free one, `[::]` serves IPv6 and IPv4.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Folder to serve (its site.toml adds responses without files), or a packed site image.
+    /// Without it a sample site is served.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub site: Option<PathBuf>,
+    /// Processors of the simulated machine, each a thread with its own event loop.
+    #[arg(long, value_name = "N", default_value_t = default_processors(), value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub processors: u32,
+    /// A parameter of the driver, as in its registry key; may be given several times.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Print counters and the memory the driver holds, before unloading and on SIGUSR1.
+    #[arg(long)]
+    pub report: bool,
+    /// Unix socket by which tools reach the driver's control device; made with mode 0600.
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// Print what the driver writes to the kernel debugger.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+fn default_processors() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1)).min(64)
+}
+
+fn parameters_help() -> String {
+    let mut help = String::from("Parameters (--set NAME=VALUE):\n");
+    for number in NUMBERS {
+        let (name, default, min, max) = (number.name, number.default, number.min, number.max);
+        help.push_str(&format!("  {name}={default}  ({min} to {max})\n     {}\n", number.help));
+    }
+    help.push_str("  AcceptMode=conditional  (or event)\n      Where connections are filtered: ");
+    help.push_str("before their handshake completes, or after it.\n\n");
+    help.push_str(
+        "Exit codes: 0 served and left nothing behind; 2 refused to start; 3 the driver ",
+    );
+    help.push_str("leaked; 86 the driver broke a rule of the kernel.");
+    help
+}
+
+/// The registry values that the arguments amount to.
+pub fn registry(serve: &Serve) -> Result<Vec<(String, Value)>> {
+    let mut values = vec![
+        ("ListenAddress".to_owned(), Value::String(serve.listen.ip().to_string())),
+        ("ListenPort".to_owned(), Value::Dword(u32::from(serve.listen.port()))),
+    ];
+    for setting in &serve.set {
+        let (name, value) = setting
+            .split_once('=')
+            .with_context(|| format!("--set {setting}: not of the form NAME=VALUE"))?;
+        values.push((name.to_owned(), parameter(name, value)?));
+    }
+    Ok(values)
+}
+
+fn parameter(name: &str, value: &str) -> Result<Value> {
+    if name == "AcceptMode" {
+        return Ok(Value::String(value.to_owned()));
+    }
+    if !NUMBERS.iter().any(|number| number.name == name) {
+        let names = NUMBERS.iter().map(|number| number.name).collect::<Vec<_>>().join(", ");
+        bail!("--set {name}: there is no such parameter; there are {names}, AcceptMode");
+    }
+    let number = value.parse().with_context(|| format!("--set {name}={value}: not a number"))?;
+    Ok(Value::Dword(number))
+}

@@ -1,0 +1,95 @@
+//! Load the driver into the host, wait for a signal, unload it.
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail};
+use nthost::{Host, Options, Value};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+use wskhttpd::WskHttpd;
+use wskhttpd_abi::SERVICE_NAME;
+
+use crate::arguments::{self, Serve};
+use crate::report;
+use crate::site::{self, LoadedSite};
+
+/// NT path by which the driver opens the site image.
+const IMAGE_PATH: &str = "\\??\\site.img";
+
+/// Serves; true when the driver left nothing behind.
+pub fn run(serve: &Serve) -> Result<bool> {
+    let mut registry = arguments::registry(serve)?;
+    let LoadedSite { image, name, entries } = site::load(serve.site.as_deref())?;
+    let octets = image.len();
+    registry.push(("SiteImage".to_owned(), Value::String(IMAGE_PATH.to_owned())));
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGUSR1]).context("signals cannot be handled")?;
+    let host = Host::start(Options {
+        processors: usize::try_from(serve.processors).unwrap_or(1),
+        registry,
+        files: vec![(IMAGE_PATH.to_owned(), image)],
+        control_socket: serve.control.clone(),
+        log: serve.verbose,
+    })
+    .context("the host cannot start")?;
+    if let Err(status) = host.load(SERVICE_NAME, nt::driver::entry::<WskHttpd>) {
+        let said = host.log();
+        let reason = said.last().map_or("", String::as_str).trim();
+        let reason = reason.strip_prefix("wskhttpd: ").unwrap_or(reason).to_owned();
+        host.unload();
+        match reason.as_str() {
+            "" => bail!("the driver did not start: status {status:#010x}"),
+            reason => bail!("{reason}"),
+        }
+    }
+    let address = host.listening().first().copied().unwrap_or(serve.listen);
+    println!("serving {name} ({entries} paths, {} KiB pinned) at", octets.div_ceil(1024));
+    greet(serve, address);
+    for signal in &mut signals {
+        match signal {
+            SIGUSR1 => report::print(&host),
+            _ => break,
+        }
+    }
+    if serve.report {
+        report::print(&host);
+    }
+    println!("unloading");
+    let ledger = host.unload();
+    println!("{ledger}");
+    Ok(ledger.is_zero())
+}
+
+/// Where it is, what the limits are, what to try.
+fn greet(serve: &Serve, address: SocketAddr) {
+    let url = format!("http://{}/", reachable(address));
+    let set = |name: &str| {
+        let given = serve.set.iter().rev().filter_map(|set| set.split_once('='));
+        let value = given.clone().find(|(given, _)| *given == name).map(|(_, value)| value);
+        let default = wskhttpd::parameters::NUMBERS.iter().find(|number| number.name == name);
+        value.map_or_else(|| default.map_or(0, |d| d.default).to_string(), str::to_owned)
+    };
+    println!("    {url}");
+    println!(
+        "limits: {} connections, {} per address, idle {} ms ({} processors; --help lists all)",
+        set("MaxConnections"),
+        set("MaxConnectionsPerAddress"),
+        set("IdleTimeoutMs"),
+        serve.processors,
+    );
+    println!("try:");
+    println!("    curl -v {url}");
+    println!("    curl -I {url}health");
+    println!("    wrk -t2 -c64 -d5s {url}hello.txt");
+    println!("Ctrl-C unloads the driver and prints its ledger");
+}
+
+/// An address that a client on this machine can use.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}

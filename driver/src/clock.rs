@@ -1,0 +1,121 @@
+//! Time as the request path needs it: loads only, no calls.
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use http1::date::ImfFixdate;
+
+/// Milliseconds of a tick, the unit of all deadlines.
+pub const TICK_MS: u32 = 125;
+
+/// Octets of an IMF-fixdate.
+const DATE_BYTES: usize = 29;
+/// Words that hold one.
+const DATE_WORDS: usize = 4;
+
+/// The tick count and the current Date, both written by the timer only.
+///
+/// The date has two copies; the one of an even or odd `edition` is written before the edition is
+/// published, so a reader that sees the same edition before and after has a whole date.
+#[derive(Default)]
+pub struct Clock {
+    ticks: AtomicU32,
+    edition: AtomicU32,
+    second: AtomicU64,
+    dates: [[AtomicU64; DATE_WORDS]; 2],
+}
+
+impl Clock {
+    /// A clock that shows the given time; see [`Clock::advance`].
+    pub fn new(now: u64) -> Clock {
+        let clock = Clock::default();
+        clock.set_date(now);
+        clock
+    }
+
+    /// Ticks since the start.
+    pub fn ticks(&self) -> u32 {
+        self.ticks.load(Ordering::Relaxed)
+    }
+
+    /// Counts a tick; `now` is the system time in 100 ns since 1601. One caller at a time.
+    pub fn advance(&self, now: u64) -> u32 {
+        if second_of(now) != self.second.load(Ordering::Relaxed) {
+            self.set_date(now);
+        }
+        self.ticks.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    fn set_date(&self, now: u64) {
+        let date = ImfFixdate::from_nt_ticks(now);
+        let mut octets = [0; DATE_WORDS * 8];
+        for (to, from) in octets.iter_mut().zip(date.as_bytes()) {
+            *to = *from;
+        }
+        let next = self.edition.load(Ordering::Relaxed).wrapping_add(1);
+        let (words, _) = octets.as_chunks::<8>();
+        for (to, from) in self.copy(next).iter().zip(words) {
+            to.store(u64::from_le_bytes(*from), Ordering::Relaxed);
+        }
+        self.second.store(second_of(now), Ordering::Relaxed);
+        self.edition.store(next, Ordering::Release);
+    }
+
+    fn copy(&self, edition: u32) -> &[AtomicU64; DATE_WORDS] {
+        let [even, odd] = &self.dates;
+        if edition.is_multiple_of(2) { even } else { odd }
+    }
+
+    /// The current Date (RFC 9110 section 6.6.1), at most two seconds old.
+    pub fn date(&self) -> [u8; DATE_BYTES] {
+        loop {
+            let edition = self.edition.load(Ordering::Acquire);
+            let mut octets = [0; DATE_WORDS * 8];
+            let (words, _) = octets.as_chunks_mut::<8>();
+            for (to, from) in words.iter_mut().zip(self.copy(edition)) {
+                *to = from.load(Ordering::Acquire).to_le_bytes();
+            }
+            // A copy is rewritten only after the other one was published, a second earlier.
+            if self.edition.load(Ordering::Relaxed) == edition
+                && let Some(date) = octets.first_chunk()
+            {
+                return *date;
+            }
+        }
+    }
+}
+
+/// Seconds since 1601.
+fn second_of(now: u64) -> u64 {
+    now.checked_div(10_000_000).unwrap_or(0)
+}
+
+/// Milliseconds as ticks, rounded up, so that nothing ends early.
+pub const fn ticks_of(ms: u32) -> u32 {
+    ms.div_ceil(TICK_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1994-11-06 08:49:37 UTC.
+    const NOW: u64 = (784_111_777 + 11_644_473_600) * 10_000_000;
+
+    #[test]
+    fn the_date_changes_with_the_second_and_not_before() {
+        let clock = Clock::new(NOW);
+        assert_eq!(&clock.date(), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(clock.advance(NOW + 9_999_999), 1);
+        assert_eq!(&clock.date(), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(clock.advance(NOW + 10_000_000), 2);
+        assert_eq!(&clock.date(), b"Sun, 06 Nov 1994 08:49:38 GMT");
+    }
+
+    #[test]
+    fn a_deadline_is_never_early() {
+        assert_eq!(ticks_of(0), 0);
+        assert_eq!(ticks_of(1), 1);
+        assert_eq!(ticks_of(TICK_MS), 1);
+        assert_eq!(ticks_of(TICK_MS + 1), 2);
+        assert_eq!(ticks_of(u32::MAX), u32::MAX.div_ceil(TICK_MS));
+    }
+}

@@ -1,0 +1,54 @@
+//! Counters, one set per processor, so that counting shares no cache line.
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use nt::{PoolSlice, Result, Tag, processor};
+use wskhttpd_abi::{Counter, Counters};
+
+/// The counters of one processor, on cache lines of their own.
+#[repr(align(16))]
+struct Set {
+    values: [AtomicU64; Counter::ALL.len()],
+    _apart: [u64; 16],
+}
+
+/// All processors' counters.
+pub struct CounterSets {
+    sets: PoolSlice<Set>,
+}
+
+impl CounterSets {
+    /// Zero everywhere.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES`.
+    pub fn new() -> Result<CounterSets> {
+        let zero = |_| Set { values: [const { AtomicU64::new(0) }; _], _apart: [0; _] };
+        Ok(CounterSets { sets: PoolSlice::from_fn(Tag::Server, processor::count(), zero)? })
+    }
+
+    /// Counts on the processor that runs this code. IRQL <= DISPATCH.
+    pub fn add(&self, counter: Counter, count: u64) {
+        let at = processor::current().checked_rem(self.sets.len()).unwrap_or(0);
+        if let Some(value) = self.sets.get(at).and_then(|set| set.values.get(index(counter))) {
+            value.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Sums over all processors; gauges are left at zero.
+    pub fn snapshot(&self) -> Counters {
+        let mut counters = Counters::default();
+        for counter in Counter::ALL {
+            let values = self.sets.iter().filter_map(|set| set.values.get(index(*counter)));
+            let sum =
+                values.fold(0, |sum: u64, value| sum.wrapping_add(value.load(Ordering::Relaxed)));
+            counters.set(*counter, sum);
+        }
+        counters
+    }
+}
+
+/// Position of a counter in a set.
+#[allow(clippy::as_conversions)] // the discriminant of a fieldless enum
+const fn index(counter: Counter) -> usize {
+    counter as usize
+}

@@ -1,0 +1,98 @@
+//! The order of starting and stopping.
+use nt::driver::Driver;
+use nt::wsk::{Options, Provider};
+use nt::{Passive, PoolArc, RegistryKey, Result, Status, Timer};
+use wskhttpd_abi::{Counter, DEVICE_LINK, DEVICE_NAME, IOCTL_QUERY_COUNTERS};
+
+use crate::clock::TICK_MS;
+use crate::parameters::{AcceptMode, Parameters};
+use crate::server::Server;
+use crate::site::PinnedSite;
+
+/// The running driver.
+pub struct WskHttpd {
+    provider: PoolArc<Provider<Server>>,
+    timer: Timer<Provider<Server>>,
+}
+
+impl Driver for WskHttpd {
+    const DEVICE_NAME: &'static str = DEVICE_NAME;
+    const DEVICE_LINK: &'static str = DEVICE_LINK;
+
+    /// Parameters, image, tables, WSK, timer; each step undoes itself when a later one fails.
+    fn start(passive: &Passive, key: Option<&RegistryKey>) -> Result<WskHttpd> {
+        let mut parameters = Parameters::read(passive, key)?;
+        let site = PinnedSite::load(passive, &mut parameters.site_image)?;
+        let server = Server::new(&parameters, site, nt::time::system_ticks())?;
+        let options = Options {
+            listen: parameters.listen,
+            conditional: parameters.accept_mode == AcceptMode::Conditional,
+            connections_max: parameters.max_connections,
+            connections_reserved: parameters.preallocated_connections,
+        };
+        let provider = Provider::start(passive, &options, server)
+            .inspect_err(|status| explain(&parameters, *status))?;
+        let timer = Timer::start(TICK_MS, provider.clone()).inspect_err(|_| {
+            provider.client().begin_stop();
+            provider.stop(passive);
+        })?;
+        match provider.local_address(passive) {
+            Ok(address) => nt::log(format_args!("listening on {address}")),
+            Err(status) => nt::log(format_args!("listening; its address is not known: {status}")),
+        }
+        Ok(WskHttpd { provider, timer })
+    }
+
+    /// No new connections; what is under way gets `StopMs`, for which the timer goes on.
+    fn stop(self, passive: &Passive) {
+        let server = self.provider.client();
+        server.begin_stop();
+        self.provider.stop(passive);
+        self.timer.stop(passive);
+        let (addresses, handshakes) = server.admission.counted();
+        if addresses != 0 || handshakes != 0 {
+            nt::log(format_args!(
+                "{addresses} addresses and {handshakes} handshakes are still counted"
+            ));
+            // The count of a connection that is closed is gone for good: a programmer's error.
+            #[cfg(debug_assertions)]
+            nt::bug_check("connection count not returned", addresses);
+        }
+        nt::log(format_args!("stopped"));
+    }
+
+    fn control(
+        &self,
+        _passive: &Passive,
+        code: u32,
+        _input: usize,
+        buffer: &mut [u8],
+    ) -> Result<usize> {
+        match code {
+            IOCTL_QUERY_COUNTERS => {
+                let (slots, slot_bytes) = self.provider.slots();
+                let mut counters = self.provider.client().snapshot();
+                counters.set(Counter::ConnectionsOpen, u64::from(self.provider.connections()));
+                counters.set(Counter::Slots, u64::try_from(slots).unwrap_or(0));
+                counters.set(Counter::SlotBytes, u64::try_from(slot_bytes).unwrap_or(0));
+                counters.encode(buffer).ok_or(Status::BUFFER_TOO_SMALL)
+            }
+            _ => Err(Status::INVALID_DEVICE_REQUEST),
+        }
+    }
+}
+
+/// Says in people's words why listening failed.
+fn explain(parameters: &Parameters, status: Status) {
+    let listen = parameters.listen;
+    match status {
+        Status::ADDRESS_ALREADY_EXISTS => nt::log(format_args!(
+            "{listen} is in use (by http.sys? see `netsh http show servicestate`)"
+        )),
+        Status::ACCESS_DENIED => nt::log(format_args!("{listen} may not be bound: {status}")),
+        Status::INVALID_ADDRESS_COMPONENT => {
+            nt::log(format_args!("{listen} is not an address of this machine"));
+        }
+        _ => nt::log(format_args!("cannot listen on {listen}: {status}")),
+    }
+}
