@@ -179,8 +179,9 @@ impl Admission {
 
     /// The connection is closed.
     pub fn release(&self, ticket: Ticket) {
-        let Ticket(holder) = ticket;
-        self.give(holder);
+        self.give(ticket.0);
+        // Given back: there is no count to lose with it any more.
+        core::mem::drop(ticket);
     }
 
     /// Addresses and handshakes that are counted; both are zero when nothing is open.

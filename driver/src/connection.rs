@@ -179,6 +179,7 @@ impl Connection {
     }
 
     /// What a step other than `Incomplete` means.
+    #[allow(clippy::needless_pass_by_value)] // the step is over with this
     fn decide(&mut self, site: Site<'_>, step: Step<'_>) -> (usize, Option<Answer>) {
         match step {
             Step::Request { consumed, request } => {

@@ -1,4 +1,5 @@
 //! The command line.
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -10,18 +11,18 @@ use wskhttpd::parameters::NUMBERS;
 /// The wskhttpd driver, run in a user-mode host of NT and Winsock Kernel on this machine's sockets.
 #[derive(Parser)]
 #[command(name = "wskhttpd", version, args_conflicts_with_subcommands = true, after_long_help = parameters_help())]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// What to do; `serve` when nothing is said.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
     /// Arguments of `serve`.
     #[command(flatten)]
-    pub serve: Serve,
+    pub(crate) serve: Serve,
 }
 
 /// What can be done.
 #[derive(Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Serve a site until Ctrl-C, then unload the driver and print its ledger.
     #[command(after_long_help = parameters_help())]
     Serve(Serve),
@@ -29,29 +30,29 @@ pub enum Command {
 
 /// Arguments of `serve`.
 #[derive(Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Address and port to listen on; port 0 takes a free one, `[::]` serves IPv6 and IPv4.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Folder to serve (its site.toml adds responses without files), or a packed site image.
     /// Without it a sample site is served.
     #[arg(long, value_name = "DIR|FILE")]
-    pub site: Option<PathBuf>,
+    pub(crate) site: Option<PathBuf>,
     /// Processors of the simulated machine, each a thread with its own event loop.
     #[arg(long, value_name = "N", default_value_t = default_processors(), value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub processors: u32,
+    pub(crate) processors: u32,
     /// A parameter of the driver, as in its registry key; may be given several times.
     #[arg(long = "set", value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
+    pub(crate) set: Vec<String>,
     /// Print counters and the memory the driver holds, before unloading and on SIGUSR1.
     #[arg(long)]
-    pub report: bool,
+    pub(crate) report: bool,
     /// Unix socket by which tools reach the driver's control device; made with mode 0600.
     #[arg(long, value_name = "PATH")]
-    pub control: Option<PathBuf>,
+    pub(crate) control: Option<PathBuf>,
     /// Print what the driver writes to the kernel debugger.
     #[arg(long, short)]
-    pub verbose: bool,
+    pub(crate) verbose: bool,
 }
 
 fn default_processors() -> u32 {
@@ -62,7 +63,7 @@ fn parameters_help() -> String {
     let mut help = String::from("Parameters (--set NAME=VALUE):\n");
     for number in NUMBERS {
         let (name, default, min, max) = (number.name, number.default, number.min, number.max);
-        help.push_str(&format!("  {name}={default}  ({min} to {max})\n     {}\n", number.help));
+        let _ = writeln!(help, "  {name}={default}  ({min} to {max})\n     {}", number.help);
     }
     help.push_str("  AcceptMode=conditional  (or event)\n      Where connections are filtered: ");
     help.push_str("before their handshake completes, or after it.\n\n");
@@ -74,7 +75,7 @@ fn parameters_help() -> String {
 }
 
 /// The registry values that the arguments amount to.
-pub fn registry(serve: &Serve) -> Result<Vec<(String, Value)>> {
+pub(crate) fn registry(serve: &Serve) -> Result<Vec<(String, Value)>> {
     let mut values = vec![
         ("ListenAddress".to_owned(), Value::String(serve.listen.ip().to_string())),
         ("ListenPort".to_owned(), Value::Dword(u32::from(serve.listen.port()))),

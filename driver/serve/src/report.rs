@@ -3,13 +3,13 @@ use nthost::Host;
 use wskhttpd_abi::{COUNTERS_BYTES, Counter, Counters, DEVICE_NAME, IOCTL_QUERY_COUNTERS};
 
 /// Asks the driver for its counters, by the control device.
-pub fn counters(host: &Host) -> Option<Counters> {
+pub(crate) fn counters(host: &Host) -> Option<Counters> {
     let output = host.device_control(DEVICE_NAME, IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES);
     Counters::decode(&output.ok()?)
 }
 
 /// Prints counters, the ledger of memory, and what one idle connection costs.
-pub fn print(host: &Host) {
+pub(crate) fn print(host: &Host) {
     let Some(counters) = counters(host) else {
         eprintln!("wskhttpd: the driver does not answer");
         return;

@@ -16,14 +16,14 @@ use crate::site::{self, LoadedSite};
 const IMAGE_PATH: &str = "\\??\\site.img";
 
 /// Serves; true when the driver left nothing behind.
-pub fn run(serve: &Serve) -> Result<bool> {
+pub(crate) fn run(serve: &Serve) -> Result<bool> {
     let mut registry = arguments::registry(serve)?;
     let LoadedSite { image, name, entries } = site::load(serve.site.as_deref())?;
     let octets = image.len();
     registry.push(("SiteImage".to_owned(), Value::String(IMAGE_PATH.to_owned())));
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGUSR1]).context("signals cannot be handled")?;
-    let host = Host::start(Options {
+    let mut host = Host::start(Options {
         processors: usize::try_from(serve.processors).unwrap_or(1),
         registry,
         files: vec![(IMAGE_PATH.to_owned(), image)],

@@ -9,17 +9,17 @@ use response_cache::{Layout, Limits};
 static SAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/site");
 
 /// An image and what to call it.
-pub struct LoadedSite {
+pub(crate) struct LoadedSite {
     /// The octets of the image.
-    pub image: Vec<u8>,
+    pub(crate) image: Vec<u8>,
     /// Where it came from.
-    pub name: String,
+    pub(crate) name: String,
     /// (host, path) pairs in it.
-    pub entries: usize,
+    pub(crate) entries: usize,
 }
 
 /// Reads or builds the image.
-pub fn load(site: Option<&Path>) -> Result<LoadedSite> {
+pub(crate) fn load(site: Option<&Path>) -> Result<LoadedSite> {
     match site {
         None => {
             let folder = tempfile::tempdir().context("a folder for the sample site")?;

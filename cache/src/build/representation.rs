@@ -1,0 +1,191 @@
+//! From a file or a text to a prepared answer.
+
+use std::path::{Path, PathBuf};
+
+use super::folder::Contents;
+use super::head::{self, Field, Lines, NO_STORE, PLAIN};
+use super::manifest::{self, Named};
+use super::write::{Answer, Prepared, WriteError};
+use super::{Answered, Build, BuildError};
+use crate::site::Coding;
+
+/// Caches may keep a response, and ask before they use it.
+const CACHE_CONTROL: &str = "no-cache";
+
+/// What a response is like, apart from its content.
+#[derive(Clone, Copy)]
+pub(super) struct Representation<'r> {
+    pub(super) status: u16,
+    /// `None` = by the name of the file, or plain text.
+    pub(super) content_type: Option<&'r str>,
+    pub(super) fields: &'r [Field],
+    pub(super) is_health: bool,
+}
+
+impl Default for Representation<'_> {
+    fn default() -> Self {
+        Self { status: 200, content_type: None, fields: &[], is_health: false }
+    }
+}
+
+impl<'b> Build<'b> {
+    /// The contents of `file`, with its date.
+    pub(super) fn representation(
+        &mut self,
+        file: &Path,
+        contents: Contents,
+        shape: &Representation<'_>,
+    ) -> Result<Answer, BuildError> {
+        let modified = self.options.modified.or(contents.modified.map(|at| at.min(self.now)));
+        let by_name = head::content_type(file);
+        let shape =
+            Representation { content_type: shape.content_type.or(Some(&by_name)), ..*shape };
+        self.content(file, contents.bytes, modified, &shape)
+    }
+
+    /// A text of the configuration, which has no date of its own.
+    pub(super) fn text(
+        &mut self,
+        file: &Path,
+        bytes: Vec<u8>,
+        shape: &Representation<'_>,
+    ) -> Result<Answer, BuildError> {
+        if bytes.len() > self.options.limits.response_bytes_max {
+            let bytes_max = self.options.limits.response_bytes_max;
+            return Err(BuildError::TooLarge { file: file.to_owned(), bytes_max });
+        }
+        let shape = Representation { content_type: shape.content_type.or(Some(PLAIN)), ..*shape };
+        self.content(file, bytes, None, &shape)
+    }
+
+    fn content(
+        &mut self,
+        file: &Path,
+        bytes: Vec<u8>,
+        modified: Option<u64>,
+        shape: &Representation<'_>,
+    ) -> Result<Answer, BuildError> {
+        let (body, digest) = self.draft.body(bytes);
+        // Conditions are for answers that are otherwise 200 (RFC 9110 section 13.2.1).
+        let has_validators = shape.status == 200 && !shape.is_health;
+        let entity_tag = has_validators.then(|| head::entity_tag(&digest));
+        let last_modified = modified.filter(|_| has_validators);
+        let cache_control = if shape.is_health { NO_STORE } else { self.default_cache_control() };
+        let lines = Lines {
+            status: shape.status,
+            content_type: shape.content_type,
+            content_length: Some(self.draft.body_bytes(body)),
+            entity_tag: entity_tag.as_deref(),
+            last_modified,
+            cache_control: Some(cache_control),
+            location: None,
+            server: self.manifest.server.as_deref(),
+            fields: shape.fields,
+        };
+        let prepared = Prepared {
+            coding: Coding::Identity,
+            head: lines.to_head(),
+            body: Some(body),
+            last_modified,
+            not_modified: has_validators.then(|| lines.to_not_modified()),
+        };
+        self.answer(file, prepared)
+    }
+
+    /// An answer that caches must not keep or that has nothing to ask about: no validators.
+    pub(super) fn fixed(
+        &mut self,
+        file: &Path,
+        lines: Lines<'_>,
+        bytes: Vec<u8>,
+    ) -> Result<Answer, BuildError> {
+        let (body, _) = self.draft.body(bytes);
+        let content_length = Some(self.draft.body_bytes(body));
+        let server = self.manifest.server.as_deref();
+        let head = Lines { content_length, server, ..lines }.to_head();
+        self.answer(file, Prepared::without_validators(head, Some(body)))
+    }
+
+    pub(super) fn redirect(
+        &mut self,
+        status: u16,
+        location: &str,
+        fields: &[Field],
+    ) -> Result<Answer, BuildError> {
+        let lines = Lines {
+            status,
+            content_type: Some(PLAIN),
+            cache_control: Some(self.default_cache_control()),
+            location: Some(location),
+            fields,
+            ..Lines::default()
+        };
+        let text = head::default_text(status).into_bytes();
+        self.fixed(&self.folder.manifest_file(), lines, text)
+    }
+
+    /// An answer without content: 204.
+    pub(super) fn nothing(&mut self, shape: &Representation<'_>) -> Result<Answer, BuildError> {
+        let cache_control = if shape.is_health { NO_STORE } else { self.default_cache_control() };
+        let lines = Lines {
+            status: shape.status,
+            cache_control: Some(cache_control),
+            server: self.manifest.server.as_deref(),
+            fields: shape.fields,
+            ..Lines::default()
+        };
+        let prepared = Prepared::without_validators(lines.to_head(), None);
+        self.answer(&self.folder.manifest_file(), prepared)
+    }
+
+    pub(super) fn read(&self, file: &Path) -> Result<Contents, BuildError> {
+        self.folder.read(file, self.options.limits.response_bytes_max)
+    }
+
+    /// A file that the configuration names under `key`.
+    pub(super) fn read_named(
+        &self,
+        key: &str,
+        named: &Named,
+    ) -> Result<(PathBuf, Contents), BuildError> {
+        let manifest_file = self.folder.manifest_file();
+        let refuse = |why: &str| manifest::refusal(&manifest_file, named.line, key, why);
+        let file = self.folder.file(&named.file);
+        let file = file.ok_or_else(|| refuse("must be a file in the folder, by relative path"))?;
+        match self.read(&file) {
+            Ok(contents) => Ok((file, contents)),
+            Err(error) => Err(refuse(&error.to_string())),
+        }
+    }
+
+    /// Files one answer under its key. `line` is that of the configuration, 0 for a file.
+    pub(super) fn insert(
+        &mut self,
+        key: (String, String),
+        file: &Path,
+        line: usize,
+        answer: Answer,
+        health: &str,
+    ) -> Result<(), BuildError> {
+        let origin = match line {
+            0 => file.display().to_string(),
+            line => format!("{}:{line}", file.display()),
+        };
+        if let Some(first) = self.keys.get(&key) {
+            let (host, path) = key;
+            let first = first.origin.clone();
+            return Err(BuildError::Twice { origin, file: file.to_owned(), host, path, first });
+        }
+        self.keys.insert(key, Answered { answer, health: health.to_owned(), origin });
+        Ok(())
+    }
+
+    fn default_cache_control(&self) -> &'b str {
+        self.manifest.cache_control.as_deref().unwrap_or(CACHE_CONTROL)
+    }
+
+    fn answer(&mut self, file: &Path, prepared: Prepared) -> Result<Answer, BuildError> {
+        let image_error = |source: WriteError| BuildError::Image { file: file.to_owned(), source };
+        self.draft.answer(&[prepared]).map_err(image_error)
+    }
+}

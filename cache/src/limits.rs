@@ -1,0 +1,38 @@
+//! What an image may hold at most: by its format, and by the owner of the memory it lies in.
+
+use http1::Status;
+
+/// Statuses that every image must have a prepared response for.
+pub(crate) const REQUIRED_ERRORS: [Status; Status::ERRORS.len()] = Status::ERRORS;
+
+/// Longest canonical path an entry can have, in octets.
+pub const PATH_BYTES_MAX: usize = 1024;
+/// Longest host an entry can name, in octets: the longest name DNS has.
+pub const HOST_BYTES_MAX: usize = 255;
+/// Longest prepared head, in octets, without the end that the sender appends.
+pub const HEAD_BYTES_MAX: usize = 4096;
+/// Longest name of a health endpoint, in octets.
+pub const HEALTH_NAME_BYTES_MAX: usize = 64;
+
+/// Bounds set by whoever provides the memory. An image beyond one of them is refused whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of the whole image. The format itself ends at 4 GiB - 1: its offsets have 32 bits.
+    pub image_bytes_max: usize,
+    /// Octets of one body.
+    pub response_bytes_max: usize,
+    /// Entries, that is (host, path) pairs.
+    pub entries_max: usize,
+}
+
+impl Limits {
+    /// 1 GiB of image, 64 MiB of body, 2^20 entries.
+    pub const DEFAULT: Self =
+        Self { image_bytes_max: 1 << 30, response_bytes_max: 64 << 20, entries_max: 1 << 20 };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

@@ -1,0 +1,212 @@
+//! Starting, loading a driver, unloading.
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::thread::JoinHandle;
+
+use nt_sys::io::DRIVER_OBJECT;
+use nt_sys::ntdef::{NT_SUCCESS, NTSTATUS, UNICODE_STRING};
+
+use crate::control::ControlSocket;
+use crate::ledger::Ledger;
+use crate::nt::{device, handle, irp, lookaside, mdl, pool, timer};
+use crate::processor::Processor;
+use crate::wsk;
+
+/// A registry value.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// REG_DWORD.
+    Dword(u32),
+    /// REG_SZ.
+    String(String),
+    /// REG_MULTI_SZ.
+    MultiString(Vec<String>),
+}
+
+/// The machine to be.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Processors, at least 1.
+    pub processors: usize,
+    /// The driver's parameters; the last of a name wins.
+    pub registry: Vec<(String, Value)>,
+    /// Files by NT path, such as `\??\C:\file`.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// Unix socket through which other processes reach devices; see `control.rs`.
+    pub control_socket: Option<PathBuf>,
+    /// What the driver prints goes to stderr too.
+    pub log: bool,
+}
+
+/// `DriverEntry`.
+pub type DriverEntry =
+    unsafe extern "win64" fn(*mut DRIVER_OBJECT, *mut UNICODE_STRING) -> NTSTATUS;
+
+/// What exports need to know of the machine they are on.
+pub(crate) struct State {
+    pub(crate) processors: Vec<Processor>,
+    pub(crate) registry: Vec<(String, Value)>,
+    pub(crate) files: Vec<(String, Arc<Vec<u8>>)>,
+    service: std::sync::OnceLock<String>,
+}
+
+impl State {
+    pub(crate) fn processor(&self, index: usize) -> &Processor {
+        &self.processors[index % self.processors.len()]
+    }
+
+    fn service_path(&self) -> String {
+        let name = self.service.get().map_or("", String::as_str);
+        format!("\\Registry\\Machine\\System\\CurrentControlSet\\Services\\{name}")
+    }
+
+    pub(crate) fn parameters_path(&self) -> String {
+        format!("{}\\Parameters", self.service_path())
+    }
+}
+
+static STATE: AtomicPtr<State> = AtomicPtr::new(core::ptr::null_mut());
+
+/// The machine; there is one from the first start to the end of the process.
+pub(crate) fn state() -> &'static State {
+    let state = STATE.load(Ordering::Acquire);
+    assert!(!state.is_null(), "an export was called before Host::start");
+    // SAFETY: set by `Host::start` to a box that is never freed.
+    unsafe { &*state }
+}
+
+/// A running machine. One per process at a time.
+pub struct Host {
+    threads: Vec<JoinHandle<()>>,
+    driver: Option<&'static mut DRIVER_OBJECT>,
+    control: Option<ControlSocket>,
+}
+
+impl Host {
+    /// Starts the processors.
+    ///
+    /// # Errors
+    /// Of the operating system, and `AlreadyExists` for a control socket that is in use.
+    pub fn start(options: Options) -> io::Result<Host> {
+        crate::exports::keep();
+        crate::log::start(options.log);
+        reset();
+        let processors = (0..options.processors.max(1)).map(|_| Processor::new());
+        let files = options.files.into_iter().map(|(name, octets)| (name, Arc::new(octets)));
+        let state = State {
+            processors: processors.collect::<io::Result<_>>()?,
+            registry: options.registry,
+            files: files.collect(),
+            service: std::sync::OnceLock::new(),
+        };
+        let state: &'static State = Box::leak(Box::new(state));
+        STATE.store(core::ptr::from_ref(state).cast_mut(), Ordering::Release);
+        let mut threads = Vec::new();
+        for (index, processor) in state.processors.iter().enumerate() {
+            let thread = std::thread::Builder::new().name(format!("processor {index}"));
+            threads.push(thread.spawn(move || processor.run(index))?);
+        }
+        let control = options.control_socket.map(ControlSocket::start).transpose()?;
+        Ok(Host { threads, driver: None, control })
+    }
+
+    /// Calls the driver's entry.
+    ///
+    /// # Errors
+    /// The status that the entry returned.
+    pub fn load(&mut self, name: &str, entry: DriverEntry) -> Result<(), NTSTATUS> {
+        // The first name stays: the registry belongs to one driver.
+        let _ = state().service.set(name.to_owned());
+        let mut path: Vec<u16> = state().service_path().encode_utf16().collect();
+        let octets = u16::try_from(path.len() * 2).unwrap_or(u16::MAX);
+        let mut path =
+            UNICODE_STRING { Length: octets, MaximumLength: octets, Buffer: path.as_mut_ptr() };
+        // SAFETY: every field is plain data for which zero is valid.
+        let object: DRIVER_OBJECT = unsafe { core::mem::zeroed() };
+        // Never freed: devices refer to it.
+        let object = Box::leak(Box::new(object));
+        object.Type = 4;
+        // SAFETY: as the I/O manager does: PASSIVE_LEVEL, a new object, the service's path.
+        let status = unsafe { entry(object, &raw mut path) };
+        if !NT_SUCCESS(status) {
+            return Err(status);
+        }
+        self.driver = Some(object);
+        Ok(())
+    }
+
+    /// Addresses that listening sockets are bound to.
+    pub fn listening(&self) -> Vec<SocketAddr> {
+        wsk::listener::addresses()
+    }
+
+    /// Opens a device by name or link, makes one METHOD_BUFFERED request, closes it.
+    ///
+    /// # Errors
+    /// The status that the driver, or opening the device, returned.
+    pub fn device_control(
+        &self,
+        device: &str,
+        code: u32,
+        input: &[u8],
+        output_len: usize,
+    ) -> Result<Vec<u8>, NTSTATUS> {
+        device::control(device, code, input, output_len)
+    }
+
+    /// What the driver holds.
+    pub fn ledger(&self) -> Ledger {
+        ledger()
+    }
+
+    /// What the driver printed, oldest first, each line with its end.
+    pub fn log(&self) -> Vec<String> {
+        crate::log::last(usize::MAX)
+    }
+
+    /// Unloads the driver if one is loaded, stops the processors, and says what is left.
+    pub fn unload(mut self) -> Ledger {
+        if let Some(control) = self.control.take() {
+            control.stop();
+        }
+        if let Some(object) = self.driver.take()
+            && let Some(unload) = object.DriverUnload
+        {
+            // SAFETY: as the I/O manager does: PASSIVE_LEVEL, once, no handle open.
+            unsafe { unload(object) };
+        }
+        state().processors.iter().for_each(Processor::stop);
+        for thread in self.threads.drain(..) {
+            // A panic in a processor has been printed; the ledger shows what it left.
+            let _ = thread.join();
+        }
+        ledger()
+    }
+}
+
+fn reset() {
+    pool::reset();
+    irp::reset();
+    timer::reset();
+    handle::reset();
+    device::reset();
+    lookaside::LISTS.clear();
+    mdl::MDLS.clear();
+    wsk::reset();
+}
+
+fn ledger() -> Ledger {
+    let mut ledger = Ledger::default();
+    pool::enter(&mut ledger);
+    irp::enter(&mut ledger);
+    timer::ARMED.enter(&mut ledger);
+    handle::enter(&mut ledger);
+    device::enter(&mut ledger);
+    lookaside::LISTS.enter(&mut ledger);
+    mdl::MDLS.enter(&mut ledger);
+    wsk::enter(&mut ledger);
+    ledger
+}

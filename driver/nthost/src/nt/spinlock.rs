@@ -1,0 +1,48 @@
+//! Spin locks.
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nt_sys::ke::KSPIN_LOCK;
+use nt_sys::ntdef::{DISPATCH_LEVEL, KIRQL};
+
+use crate::processor::{self, require_irql};
+use crate::verifier::{Rule, violation};
+
+fn atomic<'l>(lock: *mut KSPIN_LOCK) -> &'l AtomicUsize {
+    // SAFETY: the driver's: a spin lock in memory that stays, accessed by these functions only.
+    unsafe { AtomicUsize::from_ptr(lock) }
+}
+
+/// Acquires; returns the old IRQL.
+///
+/// # Safety
+/// `lock` is an initialised spin lock.
+#[unsafe(no_mangle)]
+pub unsafe extern "win64" fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> KIRQL {
+    let export = "KeAcquireSpinLockRaiseToDpc";
+    require_irql(export, DISPATCH_LEVEL);
+    let me = processor::thread_mark();
+    let word = atomic(lock);
+    let mut spins = 0_u32;
+    while let Err(owner) = word.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+        if owner == me {
+            violation(Rule::SpinLock, export, format!("lock {lock:p}"), "acquired twice", None);
+        }
+        spins += 1;
+        // The owner may be a thread that the operating system does not run at the moment.
+        if spins.is_multiple_of(64) { std::thread::yield_now() } else { std::hint::spin_loop() }
+    }
+    processor::raise_irql(DISPATCH_LEVEL)
+}
+
+/// Releases.
+///
+/// # Safety
+/// `lock` was acquired by this thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "win64" fn KeReleaseSpinLock(lock: *mut KSPIN_LOCK, irql: KIRQL) {
+    let export = "KeReleaseSpinLock";
+    if atomic(lock).swap(0, Ordering::Release) != processor::thread_mark() {
+        violation(Rule::SpinLock, export, format!("lock {lock:p}"), "released by another", None);
+    }
+    processor::set_irql(irql);
+}

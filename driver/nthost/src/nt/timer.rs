@@ -1,0 +1,166 @@
+//! Timers and their DPCs, all on processor 0.
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use nt_sys::ke::{KDEFERRED_ROUTINE, KDPC, KTIMER};
+use nt_sys::ntdef::{BOOLEAN, DISPATCH_LEVEL, LARGE_INTEGER, PVOID};
+
+use super::lock;
+use crate::ledger::Register;
+use crate::processor::{self, Task, require_irql};
+use crate::verifier::{Rule, Site, violation};
+
+pub(crate) static ARMED: Register = Register::new("timers");
+
+struct Armed {
+    timer: usize,
+    dpc: usize,
+    due: Instant,
+    period: Duration,
+}
+
+static QUEUE: Mutex<Vec<Armed>> = Mutex::new(Vec::new());
+
+/// Marks an initialised timer in its header.
+const INITIALISED: i32 = 0x0054_4D52;
+
+/// Initialises a timer.
+///
+/// # Safety
+/// `timer` is writable and stays in place.
+#[unsafe(no_mangle)]
+pub unsafe extern "win64" fn KeInitializeTimer(timer: *mut KTIMER) {
+    // SAFETY: the caller's.
+    unsafe { (*timer).Header.Lock = INITIALISED };
+}
+
+/// Initialises a DPC.
+///
+/// # Safety
+/// `dpc` is writable and stays in place.
+#[unsafe(no_mangle)]
+pub unsafe extern "win64" fn KeInitializeDpc(
+    dpc: *mut KDPC,
+    routine: KDEFERRED_ROUTINE,
+    context: PVOID,
+) {
+    // SAFETY: the caller's.
+    let dpc = unsafe { &mut *dpc };
+    dpc.DeferredRoutine = routine;
+    dpc.DeferredContext = context;
+}
+
+/// Arms a timer; true when it was armed before.
+///
+/// # Safety
+/// Timer and DPC are initialised and stay in place until cancelled and flushed.
+#[unsafe(no_mangle)]
+pub unsafe extern "win64" fn KeSetTimerEx(
+    timer: *mut KTIMER,
+    due: LARGE_INTEGER,
+    period: i32,
+    dpc: *mut KDPC,
+) -> BOOLEAN {
+    let export = "KeSetTimerEx";
+    require_irql(export, DISPATCH_LEVEL);
+    // SAFETY: the caller's.
+    if unsafe { (*timer).Header.Lock } != INITIALISED {
+        violation(Rule::Object, export, format!("timer {timer:p}"), "not initialised", None);
+    }
+    // SAFETY: every bit pattern of the union is an i64.
+    let due = unsafe { due.QuadPart };
+    if due > 0 {
+        violation(
+            Rule::Flags,
+            export,
+            format!("timer {timer:p}"),
+            "absolute time is not supported",
+            None,
+        );
+    }
+    let armed = Armed {
+        timer: timer.addr(),
+        dpc: dpc.expose_provenance(),
+        due: Instant::now() + Duration::from_nanos(due.unsigned_abs().saturating_mul(100)),
+        period: Duration::from_millis(u64::from(period.max(0).cast_unsigned())),
+    };
+    let mut queue = lock(&QUEUE);
+    let before = queue.len();
+    queue.retain(|armed| armed.timer != timer.addr());
+    let was_armed = queue.len() < before;
+    queue.push(armed);
+    drop(queue);
+    ARMED.add(timer.addr(), Site::here(export));
+    crate::host::state().processor(0).wake();
+    BOOLEAN::from(was_armed)
+}
+
+/// Disarms a timer; true when it was armed.
+///
+/// # Safety
+/// `timer` is initialised.
+#[unsafe(no_mangle)]
+pub unsafe extern "win64" fn KeCancelTimer(timer: *mut KTIMER) -> BOOLEAN {
+    require_irql("KeCancelTimer", DISPATCH_LEVEL);
+    lock(&QUEUE).retain(|armed| armed.timer != timer.addr());
+    BOOLEAN::from(ARMED.remove(timer.addr()).is_some())
+}
+
+/// Waits until DPCs that are queued or running are over.
+///
+/// # Safety
+/// None.
+#[unsafe(no_mangle)]
+pub unsafe extern "win64" fn KeFlushQueuedDpcs() {
+    let export = "KeFlushQueuedDpcs";
+    require_irql(export, 0);
+    if processor::depth() > 0 {
+        violation(Rule::WaitInCallback, export, "queued DPCs", processor::callback(), None);
+    }
+    for processor in &crate::host::state().processors {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        processor.post(Task::Barrier(sender));
+        // An error means that the processor has stopped: nothing runs there any more.
+        let _ = receiver.recv();
+    }
+}
+
+/// When the next timer is due.
+pub(crate) fn next_due() -> Option<Instant> {
+    lock(&QUEUE).iter().map(|armed| armed.due).min()
+}
+
+/// Runs the DPCs of timers that are due; on processor 0.
+pub(crate) fn run_due() {
+    let now = Instant::now();
+    loop {
+        let mut queue = lock(&QUEUE);
+        let Some(at) = queue.iter().position(|armed| armed.due <= now) else { return };
+        let dpc: *mut KDPC = core::ptr::with_exposed_provenance_mut(queue[at].dpc);
+        if queue[at].period.is_zero() {
+            let armed = queue.remove(at);
+            ARMED.remove(armed.timer);
+        } else {
+            // A late timer skips what it missed, as the kernel's do.
+            queue[at].due = now + queue[at].period;
+        }
+        if dpc.is_null() {
+            continue;
+        }
+        // SAFETY: the driver keeps the DPC until cancelled and flushed; read before the lock is
+        // given up, so that a cancel that follows is followed by a flush that waits for this.
+        let fields = unsafe { &*dpc };
+        let (routine, context) = (fields.DeferredRoutine, fields.DeferredContext);
+        drop(queue);
+        if let Some(routine) = routine {
+            let _frame = processor::enter("timer DPC", DISPATCH_LEVEL);
+            // SAFETY: as given by the driver.
+            unsafe { routine(dpc, context, core::ptr::null_mut(), core::ptr::null_mut()) };
+        }
+    }
+}
+
+pub(crate) fn reset() {
+    lock(&QUEUE).clear();
+    ARMED.clear();
+}

@@ -1,0 +1,266 @@
+//! Threads as processors: IRQL, nesting, mailbox, event loop.
+use std::cell::Cell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use nt_sys::ntdef::{DISPATCH_LEVEL, KIRQL, PASSIVE_LEVEL};
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+
+use crate::live::buffer::ReceiveBuffer;
+use crate::nt::lock;
+use crate::verifier::{Rule, violation};
+use crate::wsk::{connection::Connection, listener::Listener};
+
+/// Entries into the driver that may nest: an event, a completion inside it, one spare.
+const DEPTH_MAX: u32 = 4;
+/// Events taken from the system at once.
+const EVENTS_MAX: usize = 256;
+/// Event data of the mailbox; everything else is an address.
+const WAKE: u64 = 0;
+/// Marks the address of a listener.
+const LISTENER: u64 = 1;
+
+thread_local! {
+    static INDEX: Cell<usize> = const { Cell::new(0) };
+    static IS_PROCESSOR: Cell<bool> = const { Cell::new(false) };
+    static IRQL: Cell<KIRQL> = const { Cell::new(PASSIVE_LEVEL) };
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static CALLBACK: Cell<&'static str> = const { Cell::new("no callback") };
+    static MARK: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Index of the processor that this thread is; 0 for threads of the host.
+pub(crate) fn index() -> usize {
+    INDEX.get()
+}
+
+/// True on the thread that is processor `index`.
+pub(crate) fn is(index: usize) -> bool {
+    IS_PROCESSOR.get() && INDEX.get() == index
+}
+
+/// A value of this thread's own, never zero.
+pub(crate) fn thread_mark() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    if MARK.get() == 0 {
+        MARK.set(NEXT.fetch_add(1, Ordering::Relaxed));
+    }
+    MARK.get()
+}
+
+pub(crate) fn irql() -> KIRQL {
+    IRQL.get()
+}
+
+pub(crate) fn set_irql(irql: KIRQL) {
+    IRQL.set(irql);
+}
+
+/// Sets the IRQL; returns the old one.
+pub(crate) fn raise_irql(irql: KIRQL) -> KIRQL {
+    IRQL.replace(irql)
+}
+
+/// Callbacks of the driver that this thread is in.
+pub(crate) fn depth() -> u32 {
+    DEPTH.get()
+}
+
+/// The innermost of them.
+pub(crate) fn callback() -> &'static str {
+    CALLBACK.get()
+}
+
+/// Reports a call above its highest IRQL.
+pub(crate) fn require_irql(export: &'static str, max: KIRQL) {
+    if IRQL.get() > max {
+        let detail = format!("called at IRQL {}, allowed up to {max}", IRQL.get());
+        violation(Rule::Irql, export, callback(), detail, None);
+    }
+}
+
+/// The driver is running a callback until this is dropped.
+pub(crate) struct Frame {
+    irql: KIRQL,
+    callback: &'static str,
+    name: &'static str,
+}
+
+/// Enters the driver.
+pub(crate) fn enter(name: &'static str, irql: KIRQL) -> Frame {
+    let depth = DEPTH.get() + 1;
+    DEPTH.set(depth);
+    if depth > DEPTH_MAX {
+        let detail = format!("{depth} entries deep; the innermost is in {}", callback());
+        violation(Rule::Depth, name, "this processor's stack", detail, None);
+    }
+    Frame { irql: IRQL.replace(irql.max(IRQL.get())), callback: CALLBACK.replace(name), name }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+        CALLBACK.set(self.callback);
+        let now = IRQL.replace(self.irql);
+        if now < DISPATCH_LEVEL && self.irql >= DISPATCH_LEVEL {
+            violation(Rule::Irql, self.name, self.name, format!("left at IRQL {now}"), None);
+        }
+    }
+}
+
+/// Work for a processor's own thread.
+pub(crate) enum Task {
+    /// Answered when everything before it is done.
+    Barrier(Sender<()>),
+    /// A connection has something to do at home.
+    Connection(&'static Connection),
+    /// A new listener to watch.
+    Watch(&'static Listener),
+    /// A listener to watch no more.
+    Forget(&'static Listener),
+}
+
+/// One processor.
+pub(crate) struct Processor {
+    epoll: OwnedFd,
+    wake: OwnedFd,
+    tasks: Mutex<Vec<Task>>,
+    has_tasks: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Processor {
+    pub(crate) fn new() -> io::Result<Processor> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let data = epoll::EventData::new_u64(WAKE);
+        epoll::add(&epoll, &wake, data, epoll::EventFlags::IN)?;
+        Ok(Processor {
+            epoll,
+            wake,
+            tasks: Mutex::new(Vec::new()),
+            has_tasks: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+        })
+    }
+
+    /// Gives the processor's thread something to do.
+    pub(crate) fn post(&self, task: Task) {
+        lock(&self.tasks).push(task);
+        self.has_tasks.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Ends a wait.
+    pub(crate) fn wake(&self) {
+        // A full counter wakes as well.
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Watches a connection, edge-triggered, until its file is closed.
+    pub(crate) fn watch(&self, connection: &'static Connection, file: &OwnedFd) -> io::Result<()> {
+        use epoll::EventFlags as Flags;
+        let data = core::ptr::from_ref(connection).expose_provenance() as u64;
+        let flags = Flags::IN | Flags::OUT | Flags::RDHUP | Flags::ET;
+        Ok(epoll::add(&self.epoll, file, epoll::EventData::new_u64(data), flags)?)
+    }
+
+    /// The life of the processor's thread.
+    pub(crate) fn run(&self, index: usize) {
+        INDEX.set(index);
+        IS_PROCESSOR.set(true);
+        let mut buffer = ReceiveBuffer::new();
+        let mut events = Vec::with_capacity(EVENTS_MAX);
+        while !self.stop.load(Ordering::Acquire) {
+            let timeout = self.timeout(index);
+            events.clear();
+            let room = rustix::buffer::spare_capacity(&mut events);
+            if epoll::wait(&self.epoll, room, timeout.as_ref()).is_err() {
+                continue; // interrupted
+            }
+            for event in &events {
+                self.handle(*event, index, &mut buffer);
+            }
+            if self.has_tasks.swap(false, Ordering::AcqRel) {
+                self.run_tasks(&mut buffer);
+            }
+            if index == 0 {
+                crate::nt::timer::run_due();
+            }
+        }
+    }
+
+    fn timeout(&self, index: usize) -> Option<Timespec> {
+        if self.has_tasks.load(Ordering::Acquire) {
+            return Some(Timespec::default());
+        }
+        let due = crate::nt::timer::next_due().filter(|_| index == 0)?;
+        let left = due.saturating_duration_since(Instant::now()).min(Duration::from_mins(1));
+        Timespec::try_from(left).ok()
+    }
+
+    fn handle(&self, event: epoll::Event, index: usize, buffer: &mut ReceiveBuffer) {
+        let flags = event.flags;
+        match event.data.u64() {
+            WAKE => {
+                let mut count = [0; 8];
+                // Non-blocking; nothing to read means that another event was first.
+                let _ = rustix::io::read(&self.wake, &mut count);
+            }
+            data if data & LISTENER != 0 => {
+                let address = (data & !LISTENER) as usize;
+                let listener: *const Listener = core::ptr::with_exposed_provenance(address);
+                // SAFETY: listeners are never freed.
+                unsafe { &*listener }.accept_ready(index);
+            }
+            data => {
+                let connection: *const Connection =
+                    core::ptr::with_exposed_provenance(data as usize);
+                // SAFETY: connections are never freed; a reused one ignores an event it does not
+                // expect.
+                unsafe { &*connection }.ready(flags, buffer);
+            }
+        }
+    }
+
+    fn run_tasks(&self, buffer: &mut ReceiveBuffer) {
+        let tasks = core::mem::take(&mut *lock(&self.tasks));
+        for task in tasks {
+            match task {
+                // An error means that nobody waits any more.
+                Task::Barrier(done) => {
+                    let _ = done.send(());
+                }
+                Task::Connection(connection) => connection.at_home(buffer),
+                Task::Watch(listener) => self.watch_listener(listener),
+                Task::Forget(listener) => {
+                    listener.with_file(|file| {
+                        // Gone already when the file is.
+                        let _ = epoll::delete(&self.epoll, file);
+                    });
+                    listener.forgotten();
+                }
+            }
+        }
+    }
+
+    fn watch_listener(&self, listener: &'static Listener) {
+        use epoll::EventFlags as Flags;
+        let data = core::ptr::from_ref(listener).expose_provenance() as u64 | LISTENER;
+        listener.with_file(|file| {
+            let data = epoll::EventData::new_u64(data);
+            if let Err(error) = epoll::add(&self.epoll, file, data, Flags::IN | Flags::EXCLUSIVE) {
+                eprintln!("nthost: a listener cannot be watched: {error}");
+            }
+        });
+    }
+}

@@ -1,0 +1,351 @@
+//! A connection socket: its state, and the functions of its dispatch table.
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nt_sys::io::IRP;
+use nt_sys::kernel_fn;
+use nt_sys::ntdef::{
+    DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_CANCELLED, STATUS_CONNECTION_RESET,
+    STATUS_INVALID_DEVICE_REQUEST, STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
+};
+use nt_sys::wsk::{
+    SIO_WSK_QUERY_INSPECT_ID, SOCKADDR, WSK_BUF, WSK_CLIENT_CONNECTION_DISPATCH,
+    WSK_DATA_INDICATION, WSK_FLAG_ABORTIVE, WSK_INSPECT_ID, WSK_PROVIDER_BASIC_DISPATCH,
+    WSK_PROVIDER_CONNECTION_DISPATCH, WSK_SOCKET, WskIoctl,
+};
+
+use super::send::PendingSend;
+use super::slots;
+use crate::host::state;
+use crate::live::stream;
+use crate::nt::{irp, lock};
+use crate::processor::{self, Task, require_irql};
+use crate::verifier::{Rule, Site, violation};
+
+/// Where a socket is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Life {
+    /// Not handed out, or closed and waiting for reuse.
+    #[default]
+    Closed,
+    /// The client's.
+    Open,
+    /// WskCloseSocket was called.
+    Closing,
+}
+
+/// What the client and the transport share, under the socket's lock.
+#[derive(Default)]
+#[allow(clippy::struct_excessive_bools)] // independent facts
+pub(super) struct Shared {
+    pub(super) life: Life,
+    pub(super) file: Option<OwnedFd>,
+    pub(super) sends: VecDeque<PendingSend>,
+    /// Octets that were indicated and not taken.
+    pub(super) withheld: Vec<u8>,
+    /// No receive events until WskReceive.
+    pub(super) gated: bool,
+    /// WskReceive came while the event that closes the gate was running.
+    pub(super) restart_early: bool,
+    /// A receive event is running.
+    pub(super) receiving: bool,
+    /// The transport may have octets.
+    pub(super) readable: bool,
+    pub(super) read_ended: bool,
+    pub(super) write_ended: bool,
+    pub(super) reset: bool,
+    /// The client knows that the peer ended or reset.
+    pub(super) end_told: bool,
+    /// Graceful disconnect that waits for sends.
+    pub(super) disconnect: Option<SendIrp>,
+    pub(super) close: Option<SendIrp>,
+    pub(super) closed_at: Option<Site>,
+    pub(super) inspect_id: Option<WSK_INSPECT_ID>,
+    pub(super) remote: SOCKADDR,
+    pub(super) local: SOCKADDR,
+}
+
+/// An IRP that the provider keeps.
+pub(super) struct SendIrp(pub(super) *mut IRP);
+// SAFETY: the provider's until completed, whichever thread does it.
+unsafe impl Send for SendIrp {}
+
+/// A connection socket. The client sees its first field.
+#[repr(C)]
+pub(crate) struct Connection {
+    pub(super) socket: WSK_SOCKET,
+    /// Calls into the socket's functions that are running.
+    calls: AtomicU32,
+    /// Processor whose thread reads and closes.
+    pub(super) home: AtomicU32,
+    /// The client's context and table, set when accepted.
+    pub(super) client: Mutex<(usize, usize)>,
+    pub(super) shared: Mutex<Shared>,
+}
+
+// SAFETY: the raw pointer in `socket` is to a constant table.
+unsafe impl Send for Connection {}
+// SAFETY: as above.
+unsafe impl Sync for Connection {}
+
+static TABLE: Table = Table(WSK_PROVIDER_CONNECTION_DISPATCH {
+    Basic: WSK_PROVIDER_BASIC_DISPATCH {
+        WskControlSocket: Some(control_socket),
+        WskCloseSocket: Some(close_socket),
+    },
+    WskBind: None,
+    WskConnect: core::ptr::null_mut(),
+    WskGetLocalAddress: Some(get_local_address),
+    WskGetRemoteAddress: Some(get_remote_address),
+    WskSend: Some(super::send::wsk_send),
+    WskReceive: Some(super::receive::wsk_receive),
+    WskDisconnect: Some(disconnect),
+    WskRelease: Some(release),
+    WskConnectEx: core::ptr::null_mut(),
+});
+struct Table(WSK_PROVIDER_CONNECTION_DISPATCH);
+// SAFETY: a constant table.
+unsafe impl Sync for Table {}
+
+/// A call into a socket's function; counts until dropped.
+pub(super) struct Call(pub(super) &'static Connection);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// The connection behind a socket, with the call counted and the socket's life checked.
+pub(super) fn enter_call(export: &'static str, socket: *mut WSK_SOCKET) -> Call {
+    require_irql(export, DISPATCH_LEVEL);
+    if socket.is_null() {
+        violation(Rule::CallDuringClose, export, "no socket", "null", None);
+    }
+    // SAFETY: connection objects are never freed, and the client gets no other sockets of this
+    // category.
+    let connection: &'static Connection = unsafe { &*socket.cast::<Connection>() };
+    connection.calls.fetch_add(1, Ordering::Acquire);
+    let shared = lock(&connection.shared);
+    let (life, site) = (shared.life, shared.closed_at);
+    drop(shared);
+    if life != Life::Open {
+        let object = format!("connection socket {socket:p}");
+        violation(Rule::CallDuringClose, export, object, format!("it is {life:?}"), site);
+    }
+    Call(connection)
+}
+
+impl Connection {
+    pub(super) fn new() -> Connection {
+        Connection {
+            socket: WSK_SOCKET { Dispatch: (&raw const TABLE.0).cast() },
+            calls: AtomicU32::new(0),
+            home: AtomicU32::new(0),
+            client: Mutex::new((0, 0)),
+            shared: Mutex::new(Shared::default()),
+        }
+    }
+
+    pub(super) fn pointer(&'static self) -> *mut WSK_SOCKET {
+        core::ptr::from_ref(self).cast_mut().cast()
+    }
+
+    pub(crate) fn home(&self) -> usize {
+        self.home.load(Ordering::Relaxed) as usize
+    }
+
+    /// The client's context and table; a null table means that it wants no events.
+    pub(super) fn client(&self) -> (PVOID, *const WSK_CLIENT_CONNECTION_DISPATCH) {
+        let (context, table) = *lock(&self.client);
+        (core::ptr::with_exposed_provenance_mut(context), core::ptr::with_exposed_provenance(table))
+    }
+
+    /// Asks the home processor to look at the connection.
+    pub(super) fn call_home(&'static self) {
+        state().processor(self.home()).post(Task::Connection(self));
+    }
+
+    /// Ends everything at once: sends fail, the peer will see a reset.
+    pub(super) fn abort_sends(&self, export: &'static str, status: NTSTATUS) {
+        loop {
+            let mut shared = lock(&self.shared);
+            let send = shared.sends.pop_front();
+            let waiting = if send.is_none() { shared.disconnect.take() } else { None };
+            drop(shared);
+            match (send, waiting) {
+                (Some(send), _) => send.finish(export, status),
+                (None, Some(waiting)) => irp::complete(export, waiting.0, status, 0),
+                (None, None) => return,
+            }
+        }
+    }
+
+    /// Sends are all out: a waiting disconnect can end our side.
+    pub(super) fn sends_done(&self) {
+        let mut shared = lock(&self.shared);
+        if !shared.sends.is_empty() {
+            return;
+        }
+        let Some(waiting) = shared.disconnect.take() else { return };
+        shared.write_ended = true;
+        if let Some(file) = &shared.file {
+            stream::end(file);
+        }
+        drop(shared);
+        irp::complete("WskDisconnect", waiting.0, STATUS_SUCCESS, 0);
+    }
+
+    /// On the home processor, outside every callback of this socket: the close, when asked for.
+    /// True when the socket is gone.
+    pub(super) fn finish_close(&'static self) -> bool {
+        let mut shared = lock(&self.shared);
+        if shared.life != Life::Closing || shared.receiving {
+            return shared.life == Life::Closed;
+        }
+        let Some(close) = shared.close.take() else { return true };
+        drop(shared);
+        self.abort_sends("WskCloseSocket", STATUS_CANCELLED);
+        let mut shared = lock(&self.shared);
+        let orderly = shared.read_ended && shared.write_ended && !shared.reset;
+        if let Some(file) = shared.file.take() {
+            if !orderly {
+                stream::reset_on_close(&file);
+            }
+            drop(file);
+        }
+        let site = shared.closed_at;
+        *shared = Shared { closed_at: site, ..Shared::default() };
+        drop(shared);
+        irp::complete("WskCloseSocket", close.0, STATUS_SUCCESS, 0);
+        slots::give(self);
+        true
+    }
+}
+
+kernel_fn! {
+    unsafe fn close_socket(socket: *mut WSK_SOCKET, irp: *mut IRP) -> NTSTATUS {
+        let export = "WskCloseSocket";
+        let call = enter_call(export, socket);
+        let connection = call.0;
+        let object = format_args!("connection socket {socket:p}").to_string();
+        if connection.calls.load(Ordering::Acquire) > 1 {
+            violation(Rule::CallDuringClose, export, object, "another call is running", None);
+        }
+        irp::submit(export, irp);
+        let mut shared = lock(&connection.shared);
+        shared.life = Life::Closing;
+        shared.closed_at = Some(Site::here(export));
+        shared.close = Some(SendIrp(irp));
+        let busy = shared.receiving;
+        drop(shared);
+        drop(call);
+        // The home processor closes, after the callback that is running there, if one is.
+        if !busy && processor::is(connection.home()) && processor::depth() == 0 {
+            connection.finish_close();
+        } else {
+            connection.call_home();
+        }
+        STATUS_PENDING
+    }
+}
+
+kernel_fn! {
+    unsafe fn disconnect(socket: *mut WSK_SOCKET, buffer: *mut WSK_BUF, flags: u32, irp: *mut IRP) -> NTSTATUS {
+        let export = "WskDisconnect";
+        let call = enter_call(export, socket);
+        let connection = call.0;
+        if flags & !WSK_FLAG_ABORTIVE != 0 {
+            violation(Rule::Flags, export, format!("connection socket {socket:p}"), format!("flags {flags:#x}"), None);
+        }
+        irp::submit(export, irp);
+        if flags == WSK_FLAG_ABORTIVE {
+            if !buffer.is_null() {
+                violation(Rule::AbortiveBuffer, export, format!("connection socket {socket:p}"), "a buffer", None);
+            }
+            lock(&connection.shared).reset = true;
+            connection.abort_sends(export, STATUS_CANCELLED);
+            irp::complete(export, irp, STATUS_SUCCESS, 0);
+            return STATUS_PENDING;
+        }
+        if !buffer.is_null() {
+            // Legal in WSK; no driver here sends its last octets this way.
+            irp::complete(export, irp, STATUS_NOT_SUPPORTED, 0);
+            return STATUS_PENDING;
+        }
+        let mut shared = lock(&connection.shared);
+        let dead = shared.reset;
+        if !dead {
+            shared.disconnect = Some(SendIrp(irp));
+        }
+        drop(shared);
+        if dead {
+            irp::complete(export, irp, STATUS_CONNECTION_RESET, 0);
+        } else {
+            connection.sends_done();
+        }
+        STATUS_PENDING
+    }
+}
+
+kernel_fn! {
+    unsafe fn release(socket: *mut WSK_SOCKET, list: *mut WSK_DATA_INDICATION) -> NTSTATUS {
+        let _call = enter_call("WskRelease", socket);
+        violation(Rule::Release, "WskRelease", format!("{list:p}"), "nothing was retained", None)
+    }
+}
+
+kernel_fn! {
+    unsafe fn control_socket(
+        socket: *mut WSK_SOCKET, request: i32, code: u32, _level: u32, _in_octets: usize,
+        _input: PVOID, out_octets: usize, output: PVOID, returned: *mut usize, irp: *mut IRP,
+    ) -> NTSTATUS {
+        let export = "WskControlSocket";
+        let call = enter_call(export, socket);
+        if request != WskIoctl || code != SIO_WSK_QUERY_INSPECT_ID || !irp.is_null() {
+            let detail = format!("request {request}, code {code:#x}");
+            violation(Rule::Flags, export, format!("connection socket {socket:p}"), detail, None);
+        }
+        let Some(id) = lock(&call.0.shared).inspect_id else {
+            return STATUS_INVALID_DEVICE_REQUEST;
+        };
+        if out_octets != size_of::<WSK_INSPECT_ID>() {
+            violation(Rule::Flags, export, "WSK_INSPECT_ID", format!("{out_octets} octets"), None);
+        }
+        // SAFETY: the size says that it is this structure.
+        unsafe { output.cast::<WSK_INSPECT_ID>().write(id) };
+        // SAFETY: the caller's.
+        unsafe { returned.write(out_octets) };
+        STATUS_SUCCESS
+    }
+}
+
+fn get_address(
+    export: &'static str,
+    socket: *mut WSK_SOCKET,
+    address: *mut SOCKADDR,
+    irp: *mut IRP,
+    which: fn(&Shared) -> SOCKADDR,
+) -> NTSTATUS {
+    let call = enter_call(export, socket);
+    irp::submit(export, irp);
+    let value = which(&lock(&call.0.shared));
+    // SAFETY: the caller's: room for an address.
+    unsafe { address.write_unaligned(value) };
+    irp::complete(export, irp, STATUS_SUCCESS, 0);
+    STATUS_PENDING
+}
+
+kernel_fn! {
+    unsafe fn get_local_address(socket: *mut WSK_SOCKET, address: *mut SOCKADDR, irp: *mut IRP) -> NTSTATUS {
+        get_address("WskGetLocalAddress", socket, address, irp, |shared| shared.local)
+    }
+}
+
+kernel_fn! {
+    unsafe fn get_remote_address(socket: *mut WSK_SOCKET, address: *mut SOCKADDR, irp: *mut IRP) -> NTSTATUS {
+        get_address("WskGetRemoteAddress", socket, address, irp, |shared| shared.remote)
+    }
+}

@@ -1,0 +1,304 @@
+//! A listening socket: its state, and the functions of its dispatch table.
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nt_sys::io::IRP;
+use nt_sys::kernel_fn;
+use nt_sys::ntdef::{
+    DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_INVALID_DEVICE_STATE, STATUS_NOT_SUPPORTED,
+    STATUS_PENDING, STATUS_SUCCESS,
+};
+use nt_sys::wsk::{
+    AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, SO_CONDITIONAL_ACCEPT, SO_EXCLUSIVEADDRUSE, SOCKADDR,
+    SOL_SOCKET, WSK_CLIENT_CONNECTION_DISPATCH, WSK_CLIENT_LISTEN_DISPATCH, WSK_INSPECT_ID,
+    WSK_PROVIDER_BASIC_DISPATCH, WSK_PROVIDER_LISTEN_DISPATCH, WSK_SOCKET, WskInspectAccept,
+    WskInspectReject, WskSetOption,
+};
+
+use super::connection::SendIrp;
+use crate::host::state;
+use crate::ledger::Register;
+use crate::live::{address, listening};
+use crate::nt::{irp, lock};
+use crate::processor::{Task, require_irql};
+use crate::verifier::{Rule, Site, violation};
+
+pub(crate) static LISTENERS: Register = Register::new("listening sockets");
+static OPEN: Mutex<Vec<&'static Listener>> = Mutex::new(Vec::new());
+
+/// What the client set, and what became of it.
+#[derive(Default)]
+pub(super) struct Shared {
+    v6_only: bool,
+    exclusive: bool,
+    pub(super) conditional: bool,
+    pub(super) file: Option<OwnedFd>,
+    pub(super) local: SOCKADDR,
+    /// Requests that the client pended, by inspect ID.
+    pub(super) pended: Vec<super::accept::Pended>,
+    close: Option<SendIrp>,
+    closed_at: Option<Site>,
+}
+
+/// A listening socket. The client sees its first field.
+#[repr(C)]
+pub(crate) struct Listener {
+    socket: WSK_SOCKET,
+    family: u16,
+    context: usize,
+    table: usize,
+    /// Processors that still watch it.
+    watchers: AtomicUsize,
+    pub(super) shared: Mutex<Shared>,
+}
+
+// SAFETY: the raw pointer in `socket` is to a constant table.
+unsafe impl Send for Listener {}
+// SAFETY: as above.
+unsafe impl Sync for Listener {}
+
+static TABLE: Table = Table(WSK_PROVIDER_LISTEN_DISPATCH {
+    Basic: WSK_PROVIDER_BASIC_DISPATCH {
+        WskControlSocket: Some(control_socket),
+        WskCloseSocket: Some(close_socket),
+    },
+    WskBind: Some(bind),
+    WskAccept: Some(accept),
+    WskInspectComplete: Some(inspect_complete),
+    WskGetLocalAddress: Some(get_local_address),
+});
+struct Table(WSK_PROVIDER_LISTEN_DISPATCH);
+// SAFETY: a constant table.
+unsafe impl Sync for Table {}
+
+pub(super) fn create(
+    family: u16,
+    context: PVOID,
+    table: *const WSK_CLIENT_LISTEN_DISPATCH,
+) -> *mut WSK_SOCKET {
+    // Never freed: a driver's use of a closed listener is a report.
+    let listener: &'static Listener = Box::leak(Box::new(Listener {
+        socket: WSK_SOCKET { Dispatch: (&raw const TABLE.0).cast() },
+        family,
+        context: context.expose_provenance(),
+        table: table.expose_provenance(),
+        watchers: AtomicUsize::new(0),
+        shared: Mutex::new(Shared { v6_only: true, ..Shared::default() }),
+    }));
+    let address = core::ptr::from_ref(listener);
+    LISTENERS.add(address.addr(), Site::here("WskSocket"));
+    lock(&OPEN).push(listener);
+    address.cast_mut().cast()
+}
+
+/// Addresses that are bound.
+pub(crate) fn addresses() -> Vec<SocketAddr> {
+    let open = lock(&OPEN);
+    let bound = open.iter().filter(|listener| lock(&listener.shared).file.is_some());
+    bound.map(|listener| address::from_sockaddr(&lock(&listener.shared).local)).collect()
+}
+
+fn enter_call(export: &'static str, socket: *mut WSK_SOCKET) -> &'static Listener {
+    require_irql(export, DISPATCH_LEVEL);
+    // SAFETY: listeners are never freed, and the client gets no other sockets of this category.
+    let listener: &'static Listener = unsafe { &*socket.cast::<Listener>() };
+    if !LISTENERS.contains(socket.addr()) || lock(&listener.shared).close.is_some() {
+        let site = lock(&listener.shared).closed_at;
+        violation(Rule::CallDuringClose, export, format!("listener {socket:p}"), "closed", site);
+    }
+    listener
+}
+
+impl Listener {
+    pub(super) fn context(&self) -> PVOID {
+        core::ptr::with_exposed_provenance_mut(self.context)
+    }
+
+    pub(super) fn client(&self) -> &WSK_CLIENT_LISTEN_DISPATCH {
+        let table = core::ptr::with_exposed_provenance(self.table);
+        // SAFETY: the client's table stays until the socket is closed.
+        unsafe { &*table }
+    }
+
+    pub(super) fn pointer(&self) -> *mut WSK_SOCKET {
+        core::ptr::from_ref(self).cast_mut().cast()
+    }
+
+    /// Uses the file, if there is one.
+    pub(crate) fn with_file(&self, f: impl FnOnce(&OwnedFd)) {
+        if let Some(file) = &lock(&self.shared).file {
+            f(file);
+        }
+    }
+
+    /// One processor watches it no more; the last one completes the close.
+    pub(crate) fn forgotten(&'static self) {
+        if self.watchers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.finish_close();
+        }
+    }
+
+    fn finish_close(&'static self) {
+        let mut shared = lock(&self.shared);
+        let close = shared.close.take();
+        let pended = core::mem::take(&mut shared.pended);
+        shared.file = None;
+        drop(shared);
+        drop(pended);
+        LISTENERS.remove(self.pointer().addr());
+        lock(&OPEN).retain(|open| !core::ptr::eq(*open, self));
+        if let Some(close) = close {
+            irp::complete("WskCloseSocket", close.0, STATUS_SUCCESS, 0);
+        }
+    }
+}
+
+kernel_fn! {
+    unsafe fn close_socket(socket: *mut WSK_SOCKET, irp: *mut IRP) -> NTSTATUS {
+        let export = "WskCloseSocket";
+        let listener = enter_call(export, socket);
+        irp::submit(export, irp);
+        let mut shared = lock(&listener.shared);
+        shared.close = Some(SendIrp(irp));
+        shared.closed_at = Some(Site::here(export));
+        drop(shared);
+        if listener.watchers.load(Ordering::Acquire) == 0 {
+            listener.finish_close();
+        } else {
+            for processor in &state().processors {
+                processor.post(Task::Forget(listener));
+            }
+        }
+        STATUS_PENDING
+    }
+}
+
+kernel_fn! {
+    unsafe fn control_socket(
+        socket: *mut WSK_SOCKET, request: i32, code: u32, level: u32, in_octets: usize,
+        input: PVOID, _out_octets: usize, _output: PVOID, _returned: *mut usize, irp: *mut IRP,
+    ) -> NTSTATUS {
+        let export = "WskControlSocket";
+        let listener = enter_call(export, socket);
+        irp::submit(export, irp);
+        if request != WskSetOption || in_octets != 4 {
+            irp::complete(export, irp, STATUS_NOT_SUPPORTED, 0);
+            return STATUS_PENDING;
+        }
+        // SAFETY: the size says that it is a ULONG.
+        let value = unsafe { input.cast::<u32>().read_unaligned() };
+        let mut shared = lock(&listener.shared);
+        if shared.file.is_some() {
+            drop(shared);
+            let detail = format!("option {code:#x} after bind");
+            violation(Rule::OptionOrder, export, format!("listener {socket:p}"), detail, None);
+        }
+        let known = match (level, code) {
+            (IPPROTO_IPV6, IPV6_V6ONLY) => {
+                shared.v6_only = value != 0;
+                listener.family == AF_INET6
+            }
+            (SOL_SOCKET, SO_EXCLUSIVEADDRUSE) => {
+                shared.exclusive = value != 0;
+                true
+            }
+            (SOL_SOCKET, SO_CONDITIONAL_ACCEPT) => {
+                shared.conditional = value != 0;
+                true
+            }
+            _ => false,
+        };
+        drop(shared);
+        irp::complete(export, irp, if known { STATUS_SUCCESS } else { STATUS_NOT_SUPPORTED }, 0);
+        STATUS_PENDING
+    }
+}
+
+kernel_fn! {
+    unsafe fn bind(socket: *mut WSK_SOCKET, address: *mut SOCKADDR, flags: u32, irp: *mut IRP) -> NTSTATUS {
+        let export = "WskBind";
+        let listener = enter_call(export, socket);
+        if flags != 0 {
+            violation(Rule::Flags, export, "flags", format!("{flags:#x}"), None);
+        }
+        irp::submit(export, irp);
+        // SAFETY: the caller's: an address of the socket's family.
+        let wanted = unsafe { address::read(address) };
+        let mut shared = lock(&listener.shared);
+        if shared.file.is_some() || wanted.is_ipv6() != (listener.family == AF_INET6) {
+            drop(shared);
+            irp::complete(export, irp, STATUS_INVALID_DEVICE_STATE, 0);
+            return STATUS_PENDING;
+        }
+        let bound = listening::listen(wanted, shared.v6_only).map(|(file, local)| {
+            shared.file = Some(file);
+            shared.local = address::to_sockaddr(local);
+        });
+        drop(shared);
+        let status = match bound {
+            Ok(()) => {
+                listener.watchers.store(state().processors.len(), Ordering::Release);
+                for processor in &state().processors {
+                    processor.post(Task::Watch(listener));
+                }
+                STATUS_SUCCESS
+            }
+            Err(error) => listening::status_of(&error),
+        };
+        irp::complete(export, irp, status, 0);
+        STATUS_PENDING
+    }
+}
+
+kernel_fn! {
+    unsafe fn accept(
+        socket: *mut WSK_SOCKET, _flags: u32, _context: PVOID,
+        _table: *const WSK_CLIENT_CONNECTION_DISPATCH, _local: *mut SOCKADDR,
+        _remote: *mut SOCKADDR, irp: *mut IRP,
+    ) -> NTSTATUS {
+        // Accepting by IRP belongs to providers without events; this one has them.
+        enter_call("WskAccept", socket);
+        irp::submit("WskAccept", irp);
+        irp::complete("WskAccept", irp, STATUS_NOT_SUPPORTED, 0);
+        STATUS_PENDING
+    }
+}
+
+kernel_fn! {
+    unsafe fn inspect_complete(socket: *mut WSK_SOCKET, id: *mut WSK_INSPECT_ID, action: i32, irp: *mut IRP) -> NTSTATUS {
+        let export = "WskInspectComplete";
+        let listener = enter_call(export, socket);
+        // SAFETY: the caller's.
+        let id = unsafe { *id };
+        if action != WskInspectAccept && action != WskInspectReject {
+            violation(Rule::Inspect, export, format!("{id:?}"), format!("action {action}"), None);
+        }
+        irp::submit(export, irp);
+        listener.inspect_completed(id, action == WskInspectAccept);
+        irp::complete(export, irp, STATUS_SUCCESS, 0);
+        STATUS_PENDING
+    }
+}
+
+kernel_fn! {
+    unsafe fn get_local_address(socket: *mut WSK_SOCKET, address: *mut SOCKADDR, irp: *mut IRP) -> NTSTATUS {
+        let export = "WskGetLocalAddress";
+        let listener = enter_call(export, socket);
+        irp::submit(export, irp);
+        let shared = lock(&listener.shared);
+        let (bound, local) = (shared.file.is_some(), shared.local);
+        drop(shared);
+        // SAFETY: the caller's: room for an address.
+        unsafe { address.write_unaligned(local) };
+        let status = if bound { STATUS_SUCCESS } else { STATUS_INVALID_DEVICE_STATE };
+        irp::complete(export, irp, status, 0);
+        STATUS_PENDING
+    }
+}
+
+pub(super) fn reset() {
+    LISTENERS.clear();
+    lock(&OPEN).clear();
+}

@@ -1,0 +1,193 @@
+//! WskSend.
+use std::hash::{DefaultHasher, Hasher};
+use std::io::{ErrorKind, IoSlice};
+use std::os::fd::AsFd;
+
+use nt_sys::io::IRP;
+use nt_sys::kernel_fn;
+use nt_sys::mm::MDL;
+use nt_sys::ntdef::{
+    NTSTATUS, STATUS_CONNECTION_DISCONNECTED, STATUS_CONNECTION_RESET, STATUS_PENDING,
+    STATUS_SUCCESS,
+};
+use nt_sys::wsk::{WSK_BUF, WSK_FLAG_NODELAY, WSK_SOCKET};
+
+use super::connection::{Connection, SendIrp, enter_call};
+use crate::live::stream;
+use crate::nt::{irp, lock};
+use crate::verifier::{Rule, violation};
+
+/// Parts of an MDL chain that go into one system call.
+const PARTS_MAX: usize = 16;
+
+/// A send that the transport has not taken whole.
+pub(crate) struct PendingSend {
+    irp: SendIrp,
+    mdl: *mut MDL,
+    offset: usize,
+    octets: usize,
+    sent: usize,
+    /// Of the octets, when they were queued (rule 20).
+    fingerprint: Option<u64>,
+}
+// SAFETY: the chain is the provider's until the IRP completed.
+unsafe impl Send for PendingSend {}
+
+/// The octets of a chain from `skip` on, at most `PARTS_MAX` parts of them; panics never, reports
+/// a chain that is shorter than it says.
+fn parts(
+    mut mdl: *mut MDL,
+    mut skip: usize,
+    mut left: usize,
+    parts: &mut [IoSlice<'_>; PARTS_MAX],
+) -> usize {
+    let mut used = 0;
+    while left > 0 && used < PARTS_MAX {
+        if mdl.is_null() {
+            let detail = format!("{left} octets are missing");
+            violation(Rule::BufferBounds, "WskSend", "WSK_BUF", detail, None);
+        }
+        // SAFETY: the client's chain, ours for the call or until completed.
+        let fields = unsafe { &*mdl };
+        let count = fields.ByteCount as usize;
+        if skip < count {
+            let base = fields.StartVa.wrapping_byte_add(fields.ByteOffset as usize + skip);
+            let taken = (count - skip).min(left);
+            // SAFETY: the MDL describes non-paged memory that stays until completion (rule 20).
+            let octets = unsafe { core::slice::from_raw_parts(base.cast::<u8>(), taken) };
+            parts[used] = IoSlice::new(octets);
+            used += 1;
+            left -= taken;
+            skip = 0;
+        } else {
+            skip -= count;
+        }
+        mdl = fields.Next;
+    }
+    used
+}
+
+impl PendingSend {
+    fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let mut at = 0;
+        while at < self.octets {
+            let mut slices = [IoSlice::new(&[]); PARTS_MAX];
+            let used = parts(self.mdl, self.offset + at, self.octets - at, &mut slices);
+            for slice in &slices[..used] {
+                hasher.write(slice);
+                at += slice.len();
+            }
+        }
+        hasher.finish()
+    }
+
+    /// Gives as much as possible to the transport; true when all of it is out.
+    fn progress(&mut self, file: impl AsFd) -> std::io::Result<bool> {
+        while self.sent < self.octets {
+            let mut slices = [IoSlice::new(&[]); PARTS_MAX];
+            let left = self.octets - self.sent;
+            let used = parts(self.mdl, self.offset + self.sent, left, &mut slices);
+            let offered: usize = slices[..used].iter().map(|slice| slice.len()).sum();
+            match stream::send(&file, &slices[..used]) {
+                Ok(sent) => {
+                    self.sent += sent;
+                    if sent < offered {
+                        return Ok(false);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Completes the IRP.
+    pub(super) fn finish(self, export: &'static str, status: NTSTATUS) {
+        if self.fingerprint.is_some_and(|before| before != self.hash()) {
+            let object = format!("{} octets of a send", self.octets);
+            violation(Rule::BufferInFlight, export, object, "they changed while in flight", None);
+        }
+        let information = if status == STATUS_SUCCESS { self.octets } else { 0 };
+        irp::complete(export, self.irp.0, status, information);
+    }
+}
+
+kernel_fn! {
+    pub(super) unsafe fn wsk_send(socket: *mut WSK_SOCKET, buffer: *mut WSK_BUF, flags: u32, irp: *mut IRP) -> NTSTATUS {
+        let export = "WskSend";
+        let call = enter_call(export, socket);
+        if flags & !WSK_FLAG_NODELAY != 0 {
+            violation(Rule::Flags, export, "flags", format!("{flags:#x}"), None);
+        }
+        // SAFETY: the caller's: valid for the call.
+        let buffer = unsafe { &*buffer };
+        irp::submit(export, irp);
+        let mut send = PendingSend {
+            irp: SendIrp(irp),
+            mdl: buffer.Mdl,
+            offset: buffer.Offset as usize,
+            octets: buffer.Length,
+            sent: 0,
+            fingerprint: None,
+        };
+        let mut shared = lock(&call.0.shared);
+        let refused = if shared.reset {
+            Some(STATUS_CONNECTION_RESET)
+        } else if shared.write_ended {
+            Some(STATUS_CONNECTION_DISCONNECTED)
+        } else {
+            None
+        };
+        if let Some(status) = refused {
+            drop(shared);
+            send.finish(export, status);
+            return STATUS_PENDING;
+        }
+        let first = shared.sends.is_empty();
+        let out = match &shared.file {
+            Some(file) if first => send.progress(file),
+            _ => Ok(false),
+        };
+        match out {
+            Ok(true) => {
+                drop(shared);
+                send.finish(export, STATUS_SUCCESS);
+            }
+            Ok(false) => {
+                send.fingerprint = Some(send.hash());
+                shared.sends.push_back(send);
+            }
+            Err(_) => {
+                drop(shared);
+                send.finish(export, STATUS_CONNECTION_RESET);
+            }
+        }
+        STATUS_PENDING
+    }
+}
+
+impl Connection {
+    /// The transport takes octets again.
+    pub(super) fn flush(&'static self) {
+        while let Some((send, status)) = self.next_done() {
+            send.finish("WskSend", status);
+        }
+        self.sends_done();
+    }
+
+    /// The next send that is over, if one is.
+    fn next_done(&self) -> Option<(PendingSend, NTSTATUS)> {
+        let mut shared = lock(&self.shared);
+        let shared = &mut *shared;
+        let file = shared.file.as_ref()?;
+        let status = match shared.sends.front_mut()?.progress(file) {
+            Ok(false) => return None,
+            Ok(true) => STATUS_SUCCESS,
+            Err(_) => STATUS_CONNECTION_RESET,
+        };
+        shared.sends.pop_front().map(|send| (send, status))
+    }
+}

@@ -1,0 +1,265 @@
+//! The fields that decide framing, persistence, expectation, selection and the host.
+
+use crate::conditional::Conditions;
+use crate::target::host_of;
+use crate::{Framing, Limits, Reason, Rejection, Status, Version};
+
+/// Whether the connection goes on after the response (RFC 9112 section 9.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// The client wants to go on; the server may.
+    KeepAlive,
+    /// The response is the last one.
+    Close,
+}
+
+impl Persistence {
+    /// What ends a prepared head whose last octets are the CRLF of a field line.
+    pub const fn head_end(self, version: Version) -> &'static [u8] {
+        match (self, version) {
+            (Persistence::Close, _) => b"Connection: close\r\n\r\n",
+            (Persistence::KeepAlive, Version::Http11) => b"\r\n",
+            (Persistence::KeepAlive, Version::Http10) => b"Connection: keep-alive\r\n\r\n",
+        }
+    }
+}
+
+/// Whether the client waits before it sends its content (RFC 9110 section 10.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// It does not.
+    None,
+    /// It waits for 100 (Continue) or a final status. Only where there is content to wait with.
+    Continue,
+}
+
+/// `tchar` of RFC 9110 section 5.6.2.
+pub(crate) const fn is_tchar(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric()
+        || matches!(
+            octet,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// What Transfer-Encoding has said so far, over all its lines.
+#[derive(Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // Four independent observations, combined in `coded`.
+struct Codings {
+    present: bool,
+    chunked: bool,
+    /// A coding other than chunked stands before chunked, or there is no chunked.
+    other: bool,
+    /// A coding stands behind chunked.
+    behind_chunked: bool,
+}
+
+/// The fields of one head, as far as they decide something.
+#[allow(clippy::struct_excessive_bools)] // What was said, in any order; the methods combine it.
+pub(crate) struct Fields<'b> {
+    pub(crate) host: Option<&'b [u8]>,
+    pub(crate) conditions: Conditions<'b>,
+    length: Option<u64>,
+    codings: Codings,
+    close: bool,
+    keep_alive: bool,
+    expect_continue: bool,
+    expect_unknown: bool,
+}
+
+impl<'b> Fields<'b> {
+    pub(crate) const fn new() -> Self {
+        Fields {
+            host: None,
+            conditions: Conditions::NONE,
+            length: None,
+            codings: Codings {
+                present: false,
+                chunked: false,
+                other: false,
+                behind_chunked: false,
+            },
+            close: false,
+            keep_alive: false,
+            expect_continue: false,
+            expect_unknown: false,
+        }
+    }
+
+    /// Takes one field line. The length of the name tells nearly every other field apart.
+    pub(crate) fn take(&mut self, name: &[u8], value: &'b [u8]) -> Result<(), Rejection> {
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => self.take_host(value),
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                self.take_expect(value);
+                Ok(())
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                self.take_connection(value);
+                Ok(())
+            }
+            13 if name.eq_ignore_ascii_case(b"if-none-match") => {
+                self.conditions.add_if_none_match(value);
+                Ok(())
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.take_length(value),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                self.take_codings(value);
+                Ok(())
+            }
+            17 if name.eq_ignore_ascii_case(b"if-modified-since") => {
+                self.conditions.add_if_modified_since(value);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Two Host lines are an error in every version (RFC 9112 section 3.2).
+    fn take_host(&mut self, value: &'b [u8]) -> Result<(), Rejection> {
+        const BAD_HOST: Rejection = Rejection::bad(Reason::Hostname);
+        if self.host.is_some() {
+            return Err(BAD_HOST);
+        }
+        // An empty value is what a client sends whose target has no authority.
+        let host = if value.is_empty() { value } else { host_of(value).ok_or(BAD_HOST)? };
+        self.host = Some(host);
+        Ok(())
+    }
+
+    fn take_expect(&mut self, value: &[u8]) {
+        for member in members(value) {
+            if member.eq_ignore_ascii_case(b"100-continue") {
+                self.expect_continue = true;
+            } else {
+                self.expect_unknown = true;
+            }
+        }
+    }
+
+    fn take_connection(&mut self, value: &[u8]) {
+        for option in members(value) {
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    /// Digits and nothing else, on one line: a list of equal values may be rejected (RFC 9112
+    /// section 6.3, item 5), and is.
+    fn take_length(&mut self, value: &[u8]) -> Result<(), Rejection> {
+        const BAD_LENGTH: Rejection = Rejection::bad(Reason::Number);
+        if self.length.is_some() || value.is_empty() {
+            return Err(BAD_LENGTH);
+        }
+        let mut length = 0_u64;
+        for octet in value {
+            let digit = octet.wrapping_sub(b'0');
+            if digit > 9 {
+                return Err(BAD_LENGTH);
+            }
+            length = length
+                .checked_mul(10)
+                .and_then(|length| length.checked_add(u64::from(digit)))
+                .ok_or(BAD_LENGTH)?;
+        }
+        self.length = Some(length);
+        Ok(())
+    }
+
+    fn take_codings(&mut self, value: &[u8]) {
+        let codings = &mut self.codings;
+        codings.present = true;
+        for coding in members(value) {
+            codings.behind_chunked |= codings.chunked;
+            if coding.eq_ignore_ascii_case(b"chunked") {
+                codings.chunked = true;
+            } else {
+                codings.other = true;
+            }
+        }
+    }
+
+    /// RFC 9112 section 6.3. Whatever could be framed in two ways is an error.
+    pub(crate) fn framing(&self, version: Version, limits: &Limits) -> Result<Framing, Rejection> {
+        if self.codings.present {
+            return self.coded(version);
+        }
+        match self.length {
+            None | Some(0) => Ok(Framing::None),
+            Some(length) if length > limits.content_bytes_max => {
+                Err(Rejection::new(Status::ContentTooLarge, Reason::EntityTooLarge))
+            }
+            Some(length) => Ok(Framing::Length(length)),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn coded(&self, version: Version) -> Result<Framing, Rejection> {
+        let codings = self.codings;
+        if self.length.is_some() || version == Version::Http10 {
+            return Err(Rejection::bad(Reason::Header));
+        }
+        if !codings.chunked || codings.behind_chunked {
+            return Err(Rejection::bad(Reason::Header));
+        }
+        if codings.other {
+            return Err(Rejection::new(Status::NotImplemented, Reason::NotImplemented));
+        }
+        Ok(Framing::Chunked)
+    }
+
+    /// RFC 9112 section 9.3: "close" wins, 1.1 persists, 1.0 persists if asked.
+    pub(crate) const fn persistence(&self, version: Version) -> Persistence {
+        match version {
+            _ if self.close => Persistence::Close,
+            Version::Http10 if !self.keep_alive => Persistence::Close,
+            _ => Persistence::KeepAlive,
+        }
+    }
+
+    /// RFC 9110 section 10.1.1: ignored from 1.0 clients, and where there is nothing to wait with.
+    pub(crate) fn expectation(
+        &self,
+        version: Version,
+        framing: Framing,
+    ) -> Result<Expectation, Rejection> {
+        if version == Version::Http10 {
+            return Ok(Expectation::None);
+        }
+        if self.expect_unknown {
+            return Err(Rejection::new(Status::ExpectationFailed, Reason::Expectation));
+        }
+        if self.expect_continue && framing != Framing::None {
+            return Ok(Expectation::Continue);
+        }
+        Ok(Expectation::None)
+    }
+}
+
+/// The members of a comma-separated list without the whitespace around them; empty ones are not
+/// members (RFC 9110 section 5.6.1).
+fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|octet| *octet == b',').map(trim).filter(|member| !member.is_empty())
+}
+
+/// Without the spaces and tabs at both ends.
+pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}

@@ -1,0 +1,373 @@
+//! The head of a request: where it ends, its request line, and what it says as a whole.
+
+use core::mem::MaybeUninit;
+
+use httparse::{EMPTY_HEADER, Status as Parsed};
+use memchr::{memchr, memchr3};
+
+use crate::fields::{Fields, is_tchar};
+use crate::{
+    Conditions, Expectation, FIELD_LINES_MAX, Framing, Limits, Persistence, Reason, Rejection,
+    Status, Target,
+};
+
+/// The methods of RFC 9110 section 9 and PATCH (RFC 5789); names are case-sensitive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// HEAD.
+    Head,
+    /// OPTIONS.
+    Options,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// DELETE.
+    Delete,
+    /// PATCH.
+    Patch,
+    /// TRACE.
+    Trace,
+    /// CONNECT.
+    Connect,
+    /// Any other token; 501 is the answer.
+    Other,
+}
+
+impl Method {
+    fn from_token(token: &[u8]) -> Method {
+        match token {
+            b"GET" => Method::Get,
+            b"HEAD" => Method::Head,
+            b"OPTIONS" => Method::Options,
+            b"POST" => Method::Post,
+            b"PUT" => Method::Put,
+            b"DELETE" => Method::Delete,
+            b"PATCH" => Method::Patch,
+            b"TRACE" => Method::Trace,
+            b"CONNECT" => Method::Connect,
+            _ => Method::Other,
+        }
+    }
+}
+
+/// The version to answer by; a minor version above 1 counts as 1.1 (RFC 9110 section 2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1 and what claims to be above it.
+    Http11,
+}
+
+/// One request head, valid as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request<'b> {
+    /// What to do.
+    pub method: Method,
+    /// To what.
+    pub target: Target<'b>,
+    /// The host of an absolute target, else of the Host field; without the port. Empty where a
+    /// 1.0 client sent none, or the client sent an empty one.
+    pub host: &'b [u8],
+    /// By which rules.
+    pub version: Version,
+    /// Whether the connection goes on afterwards.
+    pub persistence: Persistence,
+    /// Whether and how content follows.
+    pub framing: Framing,
+    /// Whether the client waits before it sends the content.
+    pub expectation: Expectation,
+    /// Which representations the client has.
+    pub conditions: Conditions<'b>,
+}
+
+/// What a request line may have besides its target: a method, two spaces, HTTP-version. More than
+/// that before the first line feed means that the target is too long, or the method.
+const REQUEST_LINE_OVERHEAD: usize = 32;
+
+const FIELDS_TOO_LARGE: Rejection = Rejection::new(Status::FieldsTooLarge, Reason::FieldLength);
+const HEAD_TOO_LONG: Rejection = Rejection::new(Status::FieldsTooLarge, Reason::RequestLength);
+const TARGET_TOO_LONG: Rejection = Rejection::new(Status::UriTooLong, Reason::UrlLength);
+const BAD_METHOD: Rejection = Rejection::bad(Reason::Verb);
+const BAD_LINE: Rejection = Rejection::bad(Reason::BadRequest);
+
+/// How far the search for the end of a head has come.
+#[derive(Clone, Debug)]
+pub(crate) struct HeadScan {
+    /// Octets of the head seen so far; they are presented again, and not searched again.
+    seen: usize,
+    /// Where the unfinished line begins.
+    line_start: usize,
+    /// Finished lines, the request line included.
+    lines: u8,
+    /// An empty line stood before the request line.
+    empty_line: bool,
+    request_line_checked: bool,
+}
+
+/// What came of a search.
+pub(crate) enum Found {
+    /// The head is so many octets long.
+    End(usize),
+    Unfinished,
+    Broken(Rejection),
+}
+
+impl HeadScan {
+    pub(crate) const START: HeadScan = HeadScan {
+        seen: 0,
+        line_start: 0,
+        lines: 0,
+        empty_line: false,
+        request_line_checked: false,
+    };
+
+    /// True if no octet of a head has been seen.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.seen == 0
+    }
+
+    /// Octets of the one empty line that may stand before a request line (RFC 9112 section 2.2).
+    pub(crate) fn skip_empty_line(&mut self, input: &[u8]) -> usize {
+        if self.lines > 0 || self.empty_line || !matches!(input, [b'\r', b'\n', ..]) {
+            return 0;
+        }
+        self.empty_line = true;
+        self.seen = 0;
+        2
+    }
+
+    /// Searches on. `input` begins with the head. The verdict is that of the first octet that
+    /// settles it: a limit, a line end that is not CRLF, or NUL.
+    pub(crate) fn search(&mut self, limits: &Limits, input: &[u8]) -> Found {
+        let found = self.search_lines(limits, input);
+        if matches!(found, Found::End(_)) {
+            return found;
+        }
+        self.check_request_line(limits, input, found)
+    }
+
+    fn search_lines(&mut self, limits: &Limits, input: &[u8]) -> Found {
+        let visible = input.get(..limits.head_bytes_max).unwrap_or(input);
+        // A CR that was the last octet is looked at again, together with what follows it.
+        let last = self.seen.saturating_sub(1);
+        let mut from = if visible.get(last) == Some(&b'\r') { last } else { self.seen };
+        loop {
+            let rest = visible.get(from..).unwrap_or(&[]);
+            if let ([b'\r', b'\n', ..], 1..) = (rest, self.lines)
+                && from == self.line_start
+            {
+                return Found::End(from.saturating_add(2));
+            }
+            let special = memchr3(b'\r', b'\n', 0, rest).map(|at| from.saturating_add(at));
+            let line_end_max = self.line_start.saturating_add(self.line_bytes_max(limits));
+            if special.unwrap_or(visible.len()) > line_end_max {
+                return Found::Broken(self.line_too_long(limits, visible));
+            }
+            let Some(special) = special else { break };
+            let next = special.saturating_add(2);
+            match visible.get(special..).unwrap_or(&[]) {
+                [b'\r', b'\n', ..] if special > self.line_start => {
+                    self.lines = self.lines.saturating_add(1);
+                    if usize::from(self.lines) > FIELD_LINES_MAX.saturating_add(1) {
+                        return Found::Broken(FIELDS_TOO_LARGE);
+                    }
+                    self.line_start = next;
+                    from = next;
+                }
+                [b'\r'] => break,
+                [0, ..] if self.lines > 0 => return Found::Broken(Rejection::bad(Reason::Header)),
+                [0, ..] => return Found::Broken(BAD_LINE),
+                _ => return Found::Broken(Rejection::bad(Reason::InvalidCrLf)),
+            }
+        }
+        if input.len() > visible.len() {
+            let rejection = if self.lines == 0 { TARGET_TOO_LONG } else { HEAD_TOO_LONG };
+            return Found::Broken(rejection);
+        }
+        self.seen = visible.len();
+        Found::Unfinished
+    }
+
+    const fn line_bytes_max(&self, limits: &Limits) -> usize {
+        if self.lines == 0 {
+            limits.target_bytes_max.saturating_add(REQUEST_LINE_OVERHEAD)
+        } else {
+            limits.field_line_bytes_max
+        }
+    }
+
+    /// `visible` has at least one octet more than the line may have. A request line without a space
+    /// has a method longer than any that is implemented (RFC 9112 section 3: 501).
+    #[cold]
+    #[inline(never)]
+    fn line_too_long(&self, limits: &Limits, visible: &[u8]) -> Rejection {
+        if self.lines > 0 {
+            return FIELDS_TOO_LARGE;
+        }
+        let line = visible.get(..=self.line_bytes_max(limits)).unwrap_or(visible);
+        if memchr(b' ', line).is_some() {
+            TARGET_TOO_LONG
+        } else if line.iter().all(|octet| is_tchar(*octet)) {
+            Rejection::new(Status::NotImplemented, Reason::Verb)
+        } else {
+            BAD_METHOD
+        }
+    }
+
+    /// The first line that is complete in a head that is not, or is broken further on.
+    #[cold]
+    #[inline(never)]
+    fn check_request_line(&mut self, limits: &Limits, input: &[u8], found: Found) -> Found {
+        if self.lines == 0 || self.request_line_checked {
+            return found;
+        }
+        self.request_line_checked = true;
+        match RequestLine::split(limits, first_line(input)) {
+            Ok(_) => found,
+            Err(rejection) => Found::Broken(rejection),
+        }
+    }
+}
+
+/// The request line (RFC 9112 section 3).
+#[derive(Clone, Copy)]
+struct RequestLine<'b> {
+    method: Method,
+    target: Target<'b>,
+    version: Version,
+}
+
+impl<'b> RequestLine<'b> {
+    fn new(
+        limits: &Limits,
+        method: &[u8],
+        target: &'b [u8],
+        version: Version,
+    ) -> Result<Self, Rejection> {
+        if target.len() > limits.target_bytes_max {
+            return Err(TARGET_TOO_LONG);
+        }
+        let method = Method::from_token(method);
+        Ok(RequestLine { method, target: Target::parse(method, target)?, version })
+    }
+
+    /// The same for a line whose head is not complete, or not to httparse's liking. Spaces are
+    /// single and there are two; a line without a version is that of HTTP/0.9.
+    fn split(limits: &Limits, line: &'b [u8]) -> Result<Self, Rejection> {
+        let (method, rest) = split_at_space(line).ok_or(BAD_LINE)?;
+        if method.is_empty() || !method.iter().all(|octet| is_tchar(*octet)) {
+            return Err(BAD_METHOD);
+        }
+        let (target, version) = split_at_space(rest).ok_or(BAD_LINE)?;
+        if target.is_empty() {
+            return Err(BAD_LINE);
+        }
+        Self::new(limits, method, target, version_of(version)?)
+    }
+}
+
+/// The line without its CRLF; all of `head` if none ends.
+fn first_line(head: &[u8]) -> &[u8] {
+    let line = memchr(b'\r', head).and_then(|end| head.get(..end));
+    line.unwrap_or(head)
+}
+
+fn split_at_space(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = octets.split_at_checked(memchr(b' ', octets)?)?;
+    Some((before, rest.get(1..)?))
+}
+
+/// RFC 9112 section 2.3; 505 for another major version, the preface of HTTP/2 among them.
+fn version_of(octets: &[u8]) -> Result<Version, Rejection> {
+    match octets {
+        b"HTTP/1.0" => Ok(Version::Http10),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9'] => Ok(Version::Http11),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+            Err(Rejection::new(Status::VersionNotSupported, Reason::Version))
+        }
+        _ => Err(Rejection::bad(Reason::Version)),
+    }
+}
+
+/// Reads a head that [`HeadScan`] found complete.
+pub(crate) fn parse<'b>(limits: &Limits, head: &'b [u8]) -> Result<Request<'b>, Rejection> {
+    parse_whole(limits, head).unwrap_or_else(|NotToLiking| parse_in_parts(limits, head))
+}
+
+/// httparse refused the head, which does not say yet what is wrong with it.
+struct NotToLiking;
+
+// Its own frame: the field lines are 2 KiB of stack that nobody else has to carry.
+#[inline(never)]
+fn parse_whole<'b>(
+    limits: &Limits,
+    head: &'b [u8],
+) -> Result<Result<Request<'b>, Rejection>, NotToLiking> {
+    let mut storage = [const { MaybeUninit::uninit() }; FIELD_LINES_MAX];
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(head, &mut storage) {
+        // Were this to end elsewhere than the search did, one of the two would be smuggling.
+        Ok(Parsed::Complete(length)) if length == head.len() => {}
+        _ => return Err(NotToLiking),
+    }
+    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
+    else {
+        return Err(NotToLiking);
+    };
+    let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
+    let line = RequestLine::new(limits, method.as_bytes(), target.as_bytes(), version);
+    Ok(line.and_then(|line| Request::new(limits, line, parsed.headers)))
+}
+
+/// What httparse refuses and we need not (HTTP/1.2), or the reason why it is wrong.
+#[cold]
+#[inline(never)]
+fn parse_in_parts<'b>(limits: &Limits, head: &'b [u8]) -> Result<Request<'b>, Rejection> {
+    const BAD_FIELD: Rejection = Rejection::bad(Reason::Header);
+    let first = first_line(head);
+    let line = RequestLine::split(limits, first)?;
+    let rest = head.get(first.len()..).and_then(|rest| rest.strip_prefix(b"\r\n"));
+    let rest = rest.ok_or(BAD_LINE)?;
+    let mut storage = [EMPTY_HEADER; FIELD_LINES_MAX];
+    match httparse::parse_headers(rest, &mut storage) {
+        Ok(Parsed::Complete((length, fields))) if length == rest.len() => {
+            Request::new(limits, line, fields)
+        }
+        _ => Err(BAD_FIELD),
+    }
+}
+
+impl<'b> Request<'b> {
+    fn new(
+        limits: &Limits,
+        line: RequestLine<'b>,
+        lines: &[httparse::Header<'b>],
+    ) -> Result<Self, Rejection> {
+        let RequestLine { method, target, version } = line;
+        let mut fields = Fields::new();
+        for line in lines {
+            fields.take(line.name.as_bytes(), line.value)?;
+        }
+        // A 1.1 client sends Host even where the target overrides it (RFC 9112 section 3.2).
+        let host = match (fields.host, version) {
+            (Some(host), _) => host,
+            (None, Version::Http10) => &[],
+            (None, Version::Http11) => return Err(Rejection::bad(Reason::Hostname)),
+        };
+        let framing = fields.framing(version, limits)?;
+        Ok(Request {
+            method,
+            target,
+            host: target.host().unwrap_or(host),
+            version,
+            persistence: fields.persistence(version),
+            framing,
+            expectation: fields.expectation(version, framing)?,
+            conditions: fields.conditions,
+        })
+    }
+}

@@ -1,0 +1,7 @@
+//! The scenarios against a right peer and against each kind of wrong one.
+
+#![forbid(unsafe_code)]
+
+mod hold;
+mod peer;
+mod run;
