@@ -22,6 +22,9 @@ const STREAM_SENDS_MAX: u32 = 2;
 /// Bodies up to this many octets are copied behind their head; longer ones are chained.
 const COPY_BYTES_MAX: usize = 4_096;
 
+/// Ticks that an idle connection gets to end when the driver stops.
+const STOP_DRAIN_TICKS: u32 = 2;
+
 /// The part of a large body that was not submitted yet.
 #[derive(Clone, Copy)]
 struct Stream {
@@ -101,6 +104,12 @@ impl Connection {
             self.end(server, socket);
         }
         self.set_deadline(server, socket);
+    }
+
+    /// True between requests, with nothing on its way to the peer.
+    fn is_idle(&self, socket: &Socket<'_, Server>) -> bool {
+        let waiting = self.http.is_idle() && self.head.is_none() && self.held.is_none();
+        waiting && self.stream.is_none() && socket.sends_in_flight() == 0
     }
 
     /// True while another request may be answered.
@@ -282,6 +291,10 @@ impl Connection {
             return;
         }
         if events.any(Events::STOP) {
+            if self.is_idle(socket) {
+                // No response can be lost any more: let the peer see an end, and be gone.
+                self.end_within(server, socket, STOP_DRAIN_TICKS);
+            }
             self.last = true;
             self.http.close();
         }
@@ -292,7 +305,11 @@ impl Connection {
         if self.disconnected && self.peer_ended && socket.sends_in_flight() == 0 {
             return socket.close();
         }
-        if socket.is_gated() && (self.last || self.may_answer(socket)) {
+        if events.any(Events::TICK) && socket.is_gated() {
+            // Nothing came of the last restart: the provider may have missed it.
+            socket.expect_gate();
+        }
+        if self.last || self.may_answer(socket) {
             socket.restart_receive();
         }
         self.set_deadline(server, socket);
@@ -300,13 +317,17 @@ impl Connection {
 
     /// Our end: no more requests, our side shut behind the last response; the rest is drained.
     fn end(&mut self, server: &Server, socket: &mut Socket<'_, Server>) {
+        self.end_within(server, socket, server.timeouts.drain);
+    }
+
+    fn end_within(&mut self, server: &Server, socket: &mut Socket<'_, Server>, ticks: u32) {
         if self.end_deadline != 0 {
             return;
         }
         self.last = true;
         self.http.close();
         self.head = None;
-        self.end_deadline = server.clock.ticks().saturating_add(server.timeouts.drain).max(1);
+        self.end_deadline = server.clock.ticks().saturating_add(ticks).max(1);
         socket.disconnect();
     }
 

@@ -29,7 +29,8 @@ pub struct Number {
 }
 
 macro_rules! numbers {
-    ($($(#[doc = $help:literal])+ $field:ident: $name:literal = $default:literal in $min:literal..=$max:literal;)*) => {
+    ($($(#[doc = $help:literal])+ $field:ident: $name:literal
+        = $default:literal in $min:literal..=$max:literal;)*) => {
         /// What the driver was told.
         pub struct Parameters {
             /// NT path of the site image.
@@ -56,7 +57,10 @@ macro_rules! numbers {
                 let port = reader.number(&LISTEN_PORT)?;
                 Ok(Parameters {
                     site_image: reader.site_image()?,
-                    listen: SocketAddr::new(reader.listen_address()?, u16::try_from(port).unwrap_or(0)),
+                    listen: SocketAddr::new(
+                        reader.listen_address()?,
+                        u16::try_from(port).unwrap_or(0),
+                    ),
                     accept_mode: reader.accept_mode()?,
                     $($field: reader.number(&Number {
                         name: $name, default: $default, min: $min, max: $max, help: "",

@@ -77,7 +77,9 @@ import! {
     /// Pops the first entry or null. Any IRQL.
     fn ExpInterlockedPopEntrySList(head: *mut SLIST_HEADER) -> *mut SLIST_ENTRY;
     /// Pushes; returns the former first entry. Any IRQL.
-    fn ExpInterlockedPushEntrySList(head: *mut SLIST_HEADER, entry: *mut SLIST_ENTRY) -> *mut SLIST_ENTRY;
+    fn ExpInterlockedPushEntrySList(
+        head: *mut SLIST_HEADER, entry: *mut SLIST_ENTRY,
+    ) -> *mut SLIST_ENTRY;
 }
 
 /// Inline in the WDK: takes an entry, from the list or from the pool; null on failure.

@@ -33,7 +33,8 @@ pub struct IO_STACK_LOCATION {
     /// Its context.
     pub Context: PVOID,
 }
-layout!(IO_STACK_LOCATION: 72, Parameters @ 8, DeviceObject @ 40, CompletionRoutine @ 56, Context @ 64);
+layout!(IO_STACK_LOCATION: 72, Parameters @ 8, DeviceObject @ 40,
+    CompletionRoutine @ 56, Context @ 64);
 
 /// `IRP`, flattened: the names of the unions are left out.
 #[repr(C)]
@@ -95,8 +96,8 @@ pub struct IRP {
     /// Internal.
     pub IrpExtension: PVOID,
 }
-layout!(IRP: 208, MdlAddress @ 8, SystemBuffer @ 24, IoStatus @ 48, PendingReturned @ 65, StackCount @ 66,
-    CurrentLocation @ 67, DriverContext @ 120, CurrentStackLocation @ 184);
+layout!(IRP: 208, MdlAddress @ 8, SystemBuffer @ 24, IoStatus @ 48, PendingReturned @ 65,
+    StackCount @ 66, CurrentLocation @ 67, DriverContext @ 120, CurrentStackLocation @ 184);
 
 /// `IO_TYPE_IRP`.
 pub const IO_TYPE_IRP: i16 = 6;

@@ -23,7 +23,8 @@ macro_rules! callback {
 macro_rules! kernel_fn {
     ($(#[$m:meta])* $vis:vis unsafe fn $name:ident $(<$($g:ident: $b:path),+>)?
      ($($a:ident: $t:ty),* $(,)?) $(-> $r:ty)? $body:block) => {
-        $(#[$m])* $vis unsafe extern "win64" fn $name $(<$($g: $b),+>)? ($($a: $t),*) $(-> $r)? $body
+        $(#[$m])* $vis unsafe extern "win64" fn $name $(<$($g: $b),+>)?
+            ($($a: $t),*) $(-> $r)? $body
     };
 }
 

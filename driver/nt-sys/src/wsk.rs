@@ -202,8 +202,8 @@ pub type PFN_WSK_BIND =
     crate::callback!((*mut WSK_SOCKET, *mut SOCKADDR, u32, *mut IRP) -> NTSTATUS);
 /// `WskAccept`.
 pub type PFN_WSK_ACCEPT = crate::callback!((
-    *mut WSK_SOCKET, u32, PVOID, *const WSK_CLIENT_CONNECTION_DISPATCH, *mut SOCKADDR, *mut SOCKADDR,
-    *mut IRP) -> NTSTATUS);
+    *mut WSK_SOCKET, u32, PVOID, *const WSK_CLIENT_CONNECTION_DISPATCH, *mut SOCKADDR,
+    *mut SOCKADDR, *mut IRP) -> NTSTATUS);
 /// `WskInspectComplete`.
 pub type PFN_WSK_INSPECT_COMPLETE =
     crate::callback!((*mut WSK_SOCKET, *mut WSK_INSPECT_ID, i32, *mut IRP) -> NTSTATUS);

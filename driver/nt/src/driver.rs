@@ -58,7 +58,9 @@ kernel_fn! {
     /// # Safety
     /// Called by the I/O manager at PASSIVE_LEVEL with a new driver object and the path of the
     /// service's key.
-    pub unsafe fn entry<D: Driver>(object: *mut DRIVER_OBJECT, path: *mut UNICODE_STRING) -> NTSTATUS {
+    pub unsafe fn entry<D: Driver>(
+        object: *mut DRIVER_OBJECT, path: *mut UNICODE_STRING,
+    ) -> NTSTATUS {
         // SAFETY: the caller's: DriverEntry runs at PASSIVE_LEVEL.
         let passive = unsafe { Passive::mint() };
         // SAFETY: the caller's: valid for the call.

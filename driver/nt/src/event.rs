@@ -43,7 +43,8 @@ impl Event {
 
     /// Waits until signalled.
     pub fn wait(&self, _passive: &Passive) {
-        // SAFETY: E1; at PASSIVE_LEVEL a wait without timeout is allowed and returns when signalled.
+        // SAFETY: E1; at PASSIVE_LEVEL a wait without timeout is allowed and returns when
+        // signalled.
         unsafe {
             ke::KeWaitForSingleObject(
                 self.0.get().cast(),

@@ -88,7 +88,9 @@ impl SyncRequest {
 }
 
 kernel_fn! {
-    unsafe fn sync_complete(_device: *mut DEVICE_OBJECT, irp: *mut IRP, context: PVOID) -> NTSTATUS {
+    unsafe fn sync_complete(
+        _device: *mut DEVICE_OBJECT, irp: *mut IRP, context: PVOID,
+    ) -> NTSTATUS {
         // SAFETY: I4: the waiting frame keeps the request until the event is set.
         let request = unsafe { &*context.cast::<SyncRequest>() };
         // SAFETY: in the completion routine.

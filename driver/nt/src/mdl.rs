@@ -32,7 +32,8 @@ impl Pinned {
     /// Allocates `len` octets (1 to 2 GiB), lets `fill` write them and pins them for sending.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER` for an impossible length, `INSUFFICIENT_RESOURCES`, what `fill` returned.
+    /// `INVALID_PARAMETER` for an impossible length, `INSUFFICIENT_RESOURCES`, what `fill`
+    /// returned.
     pub fn new(tag: Tag, len: usize, fill: impl FnOnce(&mut [u8]) -> Result<()>) -> Result<Pinned> {
         if len == 0 || len > PINNED_BYTES_MAX {
             return Err(Status::INVALID_PARAMETER);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nt_sys::io::DRIVER_OBJECT;
 use nt_sys::ntdef::{NT_SUCCESS, NTSTATUS, UNICODE_STRING};
@@ -14,6 +15,9 @@ use crate::ledger::Ledger;
 use crate::nt::{device, handle, irp, lookaside, mdl, pool, timer};
 use crate::processor::Processor;
 use crate::wsk;
+
+/// Longest wait of a driver unless said otherwise.
+const WAIT_MAX: Duration = Duration::from_secs(90);
 
 /// A registry value.
 #[derive(Clone, Debug)]
@@ -39,6 +43,8 @@ pub struct Options {
     pub control_socket: Option<PathBuf>,
     /// What the driver prints goes to stderr too.
     pub log: bool,
+    /// Longest wait of the driver, 90 s when zero; one that is longer is reported as a hang.
+    pub wait_max: Duration,
 }
 
 /// `DriverEntry`.
@@ -50,6 +56,7 @@ pub(crate) struct State {
     pub(crate) processors: Vec<Processor>,
     pub(crate) registry: Vec<(String, Value)>,
     pub(crate) files: Vec<(String, Arc<Vec<u8>>)>,
+    pub(crate) wait_max: Duration,
     service: std::sync::OnceLock<String>,
 }
 
@@ -100,6 +107,7 @@ impl Host {
             processors: processors.collect::<io::Result<_>>()?,
             registry: options.registry,
             files: files.collect(),
+            wait_max: Some(options.wait_max).filter(|max| !max.is_zero()).unwrap_or(WAIT_MAX),
             service: std::sync::OnceLock::new(),
         };
         let state: &'static State = Box::leak(Box::new(state));

@@ -18,7 +18,7 @@ pub struct Item {
     pub sites: Vec<String>,
 }
 
-/// A snapshot.
+/// A snapshot. Displayed it is what an unloaded driver left; `{:#}` shows what a running one has.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     /// Rows by name: `pool WhCn`, `sockets`, `IRPs in flight`, ...
@@ -34,15 +34,19 @@ impl Ledger {
 
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let running = f.alternate();
         for (name, item) in &self.items {
             writeln!(
                 f,
                 "{name:24} {:>8} held {:>12} octets, peak {:>12}",
                 item.count, item.octets, item.peak
             )?;
-            for site in &item.sites {
+            for site in item.sites.iter().filter(|_| !running) {
                 writeln!(f, "    left by {site}")?;
             }
+        }
+        if running {
+            return Ok(());
         }
         let verdict = if self.is_zero() { "all zero" } else { "NOT zero" };
         write!(f, "ledger: {verdict}")

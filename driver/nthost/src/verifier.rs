@@ -32,19 +32,26 @@ macro_rules! rules {
 
 rules! {
     Pairing = 1: "register, capture, release and deregister are paired, each exactly once",
-    DeregisterWithLeaks = 2: "WskDeregister blocks while a capture or a socket exists: a leak is a hung unload",
+    DeregisterWithLeaks = 2:
+        "WskDeregister blocks while a capture or a socket exists: a leak is a hung unload",
     StaticEventsLate = 3: "static events are set before the first socket and never turned off",
     OptionOrder = 4: "a listener's options are set before bind, its event callbacks after",
     Completion = 5: "every IRP given to a WSK function is completed exactly once",
-    IrpReuse = 6: "an IRP belongs to the provider until its routine ran, and the routine returns STATUS_MORE_PROCESSING_REQUIRED",
+    IrpReuse = 6:
+        "an IRP belongs to the provider until its routine ran, and it returns MORE_PROCESSING_REQUIRED",
     WaitInCallback = 7: "callbacks and completions never wait",
     DeadListener = 8: "a listener whose AcceptSocket was NULL is only closed",
-    AcceptResult = 9: "WskAcceptEvent returns STATUS_SUCCESS or STATUS_REQUEST_NOT_ACCEPTED and does not use a socket it refused",
-    AcceptOutputs = 10: "a socket with enabled events has a context and a dispatch table when WskAcceptEvent returns",
-    ReceiveResult = 14: "WskReceiveEvent returns SUCCESS, PENDING or DATA_NOT_ACCEPTED and accepts no more than was indicated",
-    Release = 16: "retained indications are released once, by the head they came with, before the close",
+    AcceptResult = 9:
+        "WskAcceptEvent returns SUCCESS or REQUEST_NOT_ACCEPTED; a refused socket is not used",
+    AcceptOutputs = 10:
+        "a socket with enabled events has context and table when WskAcceptEvent returns",
+    ReceiveResult = 14:
+        "WskReceiveEvent returns a known status and accepts no more than was indicated",
+    Release = 16:
+        "retained indications are released once, by the head they came with, before the close",
     BufferBounds = 18: "a WSK_BUF lies inside its MDL chain",
-    BufferInFlight = 20: "buffers and MDLs of a send do not change and are not freed until it completed",
+    BufferInFlight = 20:
+        "buffers and MDLs of a send do not change and are not freed until it completed",
     AbortiveBuffer = 23: "an abortive disconnect has no buffer",
     CallDuringClose = 25: "no call into a socket runs when it is closed, and none follows",
     WaitForClose = 28: "a close is not waited for in a callback",
@@ -59,6 +66,7 @@ rules! {
     Depth = 108: "entries into the driver do not nest without bound",
     Handle = 109: "handles are valid and closed once",
     BugCheck = 110: "the driver does not stop the machine",
+    Wait = 112: "every wait ends: one that does not is a hung start or unload",
     Inspect = 111: "an inspect ID is completed once, with accept or reject",
 }
 
@@ -94,7 +102,8 @@ pub fn violation(
 ) -> ! {
     let now = Site::here(export);
     let mut report = format!(
-        "\n*** the driver broke rule {}: {}\n    object:  {object}\n    detail:  {detail}\n    now:     {now} at IRQL {}\n",
+        "\n*** the driver broke rule {}: {}\n    object:  {object}\n    detail:  {detail}\n\
+         \x20   now:     {now} at IRQL {}\n",
         rule.number(),
         rule.text(),
         processor::irql(),
@@ -106,7 +115,8 @@ pub fn violation(
     for line in crate::log::last(8) {
         let _ = write!(report, "    log: {line}");
     }
-    eprintln!("{report}");
+    // Not eprintln: a test harness would capture it and lose it with the process.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), report.as_bytes());
     std::process::exit(EXIT_CODE)
 }
 

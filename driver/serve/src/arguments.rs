@@ -10,7 +10,8 @@ use wskhttpd::parameters::NUMBERS;
 
 /// The wskhttpd driver, run in a user-mode host of NT and Winsock Kernel on this machine's sockets.
 #[derive(Parser)]
-#[command(name = "wskhttpd", version, args_conflicts_with_subcommands = true, after_long_help = parameters_help())]
+#[command(name = "wskhttpd", version, args_conflicts_with_subcommands = true)]
+#[command(after_long_help = parameters_help())]
 pub(crate) struct Arguments {
     /// What to do; `serve` when nothing is said.
     #[command(subcommand)]
@@ -39,7 +40,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) site: Option<PathBuf>,
     /// Processors of the simulated machine, each a thread with its own event loop.
-    #[arg(long, value_name = "N", default_value_t = default_processors(), value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = default_processors())]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) processors: u32,
     /// A parameter of the driver, as in its registry key; may be given several times.
     #[arg(long = "set", value_name = "NAME=VALUE")]

@@ -17,7 +17,7 @@ pub(crate) fn print(host: &Host) {
     for counter in Counter::ALL {
         println!("{:24} {}", counter.name(), counters.get(*counter));
     }
-    println!("{}", host.ledger());
+    print!("{:#}", host.ledger());
     let (open, slots) = (counters.get(Counter::ConnectionsOpen), counters.get(Counter::Slots));
     println!(
         "memory per idle connection: {} octets (one of {slots} slots, {open} in use)",

@@ -1,5 +1,6 @@
 //! Load the driver into the host, wait for a signal, unload it.
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nthost::{Host, Options, Value};
@@ -15,6 +16,9 @@ use crate::site::{self, LoadedSite};
 /// NT path by which the driver opens the site image.
 const IMAGE_PATH: &str = "\\??\\site.img";
 
+/// What an unload may take beyond what the parameters allow.
+const STOP_SLACK: Duration = Duration::from_secs(10);
+
 /// Serves; true when the driver left nothing behind.
 pub(crate) fn run(serve: &Serve) -> Result<bool> {
     let mut registry = arguments::registry(serve)?;
@@ -29,6 +33,8 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
         files: vec![(IMAGE_PATH.to_owned(), image)],
         control_socket: serve.control.clone(),
         log: serve.verbose,
+        wait_max: Duration::from_millis(setting(serve, "StopMs") + setting(serve, "DrainMs"))
+            + STOP_SLACK,
     })
     .context("the host cannot start")?;
     if let Err(status) = host.load(SERVICE_NAME, nt::driver::entry::<WskHttpd>) {
@@ -59,15 +65,20 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
     Ok(ledger.is_zero())
 }
 
+/// A number as given by `--set`, or its default. Only for values that the driver has accepted or
+/// will refuse by itself.
+fn setting(serve: &Serve, name: &str) -> u64 {
+    let given = serve.set.iter().rev().filter_map(|set| set.split_once('='));
+    let value = given.into_iter().find(|(given, _)| *given == name).map(|(_, value)| value);
+    let default = wskhttpd::parameters::NUMBERS.iter().find(|number| number.name == name);
+    let default = default.map_or(0, |number| u64::from(number.default));
+    value.and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
 /// Where it is, what the limits are, what to try.
 fn greet(serve: &Serve, address: SocketAddr) {
     let url = format!("http://{}/", reachable(address));
-    let set = |name: &str| {
-        let given = serve.set.iter().rev().filter_map(|set| set.split_once('='));
-        let value = given.clone().find(|(given, _)| *given == name).map(|(_, value)| value);
-        let default = wskhttpd::parameters::NUMBERS.iter().find(|number| number.name == name);
-        value.map_or_else(|| default.map_or(0, |d| d.default).to_string(), str::to_owned)
-    };
+    let set = |name| setting(serve, name);
     println!("    {url}");
     println!(
         "limits: {} connections, {} per address, idle {} ms ({} processors; --help lists all)",

@@ -226,7 +226,9 @@ unsafe fn release(slot: NonNull<Slot>) {
 }
 
 kernel_fn! {
-    pub(super) unsafe fn send_complete<C: Client>(_d: *mut DEVICE_OBJECT, irp: *mut IRP, context: PVOID) -> NTSTATUS {
+    pub(super) unsafe fn send_complete<C: Client>(
+        _d: *mut DEVICE_OBJECT, irp: *mut IRP, context: PVOID,
+    ) -> NTSTATUS {
         let Some(slot) = NonNull::new(context.cast::<Slot>()) else {
             return STATUS_MORE_PROCESSING_REQUIRED;
         };

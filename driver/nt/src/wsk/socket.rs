@@ -12,14 +12,18 @@ use super::send::{Outgoing, send_complete};
 use crate::irp::{EmbeddedIrp, outcome};
 
 /// The runner's view of the socket's life.
-#[allow(clippy::struct_excessive_bools)] // four independent facts
+#[allow(clippy::struct_excessive_bools)] // independent facts
 #[derive(Default)]
 pub(super) struct Link {
     socket: Option<core::ptr::NonNull<WSK_SOCKET>>,
     closing: bool,
     disconnecting: bool,
+    /// The restart's IRP is in flight.
     restarting: bool,
+    /// Octets were left with the provider, and it has indicated nothing since.
     gated: bool,
+    /// A restart was asked for since then.
+    restarted: bool,
 }
 
 // SAFETY: the pointer is used by the runner only, whichever thread that is (C1).
@@ -40,6 +44,7 @@ impl Link {
 
     pub(super) fn receive_gated(&mut self) {
         self.gated = true;
+        self.restarted = false;
     }
 
     pub(super) fn restart_done(&mut self) {
@@ -86,9 +91,10 @@ impl<'s, C: Client> Socket<'s, C> {
         self.link.gated
     }
 
-    /// Notes that a receive event was turned away, so that octets are with the provider.
+    /// Notes that octets are with the provider for which no restart was asked, or none that it
+    /// heard: a receive event was turned away, or nothing came of an earlier restart.
     pub fn expect_gate(&mut self) {
-        self.link.gated = true;
+        self.link.receive_gated();
     }
 
     /// Room to build a send in; `None` when memory is short.
@@ -121,13 +127,15 @@ impl<'s, C: Client> Socket<'s, C> {
     }
 
     /// Lets receive events come again after octets were left with the provider; those come first.
-    /// Nothing happens while an earlier restart is still pending.
+    /// Nothing happens unless octets were left, or when it was asked for already.
     pub fn restart_receive(&mut self) {
         let Some((socket, table)) = self.functions() else { return };
         let Some(receive) = table.WskReceive else { return };
-        if core::mem::replace(&mut self.link.restarting, true) {
+        if !self.link.gated || self.link.restarted || self.link.restarting {
             return;
         }
+        self.link.restarted = true;
+        self.link.restarting = true;
         let context = core::ptr::from_ref(self.endpoint).cast_mut().cast();
         let irp = &raw const self.endpoint.restart;
         // SAFETY: idle: `restarting` was false; the slot stays (C3).
@@ -177,7 +185,9 @@ unsafe fn endpoint<'e, C: Client>(context: PVOID) -> &'e Endpoint<C> {
 }
 
 kernel_fn! {
-    unsafe fn restart_complete<C: Client>(_d: *mut DEVICE_OBJECT, irp: *mut IRP, context: PVOID) -> NTSTATUS {
+    unsafe fn restart_complete<C: Client>(
+        _d: *mut DEVICE_OBJECT, irp: *mut IRP, context: PVOID,
+    ) -> NTSTATUS {
         // SAFETY: in the completion routine.
         let (status, _) = unsafe { outcome(irp) };
         let dead = if NT_SUCCESS(status) { Events::RESTARTED } else { Events::PEER_RESET };
@@ -188,7 +198,9 @@ kernel_fn! {
 }
 
 kernel_fn! {
-    unsafe fn disconnect_complete<C: Client>(_d: *mut DEVICE_OBJECT, _irp: *mut IRP, context: PVOID) -> NTSTATUS {
+    unsafe fn disconnect_complete<C: Client>(
+        _d: *mut DEVICE_OBJECT, _irp: *mut IRP, context: PVOID,
+    ) -> NTSTATUS {
         // SAFETY: the context given in `disconnect`.
         unsafe { endpoint::<C>(context) }.post(Events::DISCONNECTED);
         STATUS_MORE_PROCESSING_REQUIRED
@@ -196,7 +208,9 @@ kernel_fn! {
 }
 
 kernel_fn! {
-    unsafe fn close_complete<C: Client>(_d: *mut DEVICE_OBJECT, _irp: *mut IRP, context: PVOID) -> NTSTATUS {
+    unsafe fn close_complete<C: Client>(
+        _d: *mut DEVICE_OBJECT, _irp: *mut IRP, context: PVOID,
+    ) -> NTSTATUS {
         // SAFETY: the context given in `close`. Whatever the status, the socket is gone.
         unsafe { endpoint::<C>(context) }.post_closed();
         STATUS_MORE_PROCESSING_REQUIRED

@@ -1,5 +1,6 @@
 //! Events and waits.
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Instant;
 
 use nt_sys::ke::KEVENT;
 use nt_sys::ntdef::{BOOLEAN, LARGE_INTEGER, NTSTATUS, PVOID, STATUS_SUCCESS};
@@ -90,9 +91,18 @@ pub unsafe extern "win64" fn KeWaitForSingleObject(
             None,
         );
     }
+    let wait_max = crate::host::state().wait_max;
+    let start = Instant::now();
     let mut guard = lock(&SIGNALS);
     while checked(export, event).Header.SignalState == 0 {
-        guard = CHANGED.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        let left = wait_max.saturating_sub(start.elapsed());
+        let waited = CHANGED.wait_timeout(guard, left);
+        guard = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if start.elapsed() >= wait_max && checked(export, event).Header.SignalState == 0 {
+            let (sockets, _) = crate::wsk::slots::open();
+            let detail = format!("not signalled for {wait_max:?}; {sockets} sockets are open");
+            violation(Rule::Wait, export, format!("event {event:p}"), detail, None);
+        }
     }
     STATUS_SUCCESS
 }

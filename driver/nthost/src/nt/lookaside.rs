@@ -67,7 +67,9 @@ pub unsafe extern "win64" fn ExpInterlockedPushEntrySList(
 }
 
 nt_sys::kernel_fn! {
-    unsafe fn allocate(_pool: i32, octets: usize, tag: u32, _list: *mut LOOKASIDE_LIST_EX) -> PVOID {
+    unsafe fn allocate(
+        _pool: i32, octets: usize, tag: u32, _list: *mut LOOKASIDE_LIST_EX,
+    ) -> PVOID {
         super::pool::allocate("ExAllocateFromLookasideListEx", octets, tag)
     }
 }

@@ -24,6 +24,10 @@ use crate::nt::{irp, lock};
 use crate::processor::{self, Task, require_irql};
 use crate::verifier::{Rule, Site, violation};
 
+/// Turns of the event loop that a close takes. In checked builds other events come in between, as
+/// they may: a driver that lets go of a context too early is found out.
+const CLOSE_TURNS: u32 = if cfg!(debug_assertions) { 3 } else { 0 };
+
 /// Where a socket is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Life {
@@ -53,6 +57,8 @@ pub(super) struct Shared {
     pub(super) receiving: bool,
     /// The transport may have octets.
     pub(super) readable: bool,
+    /// The transport has said that an end comes, which is read behind the last octets.
+    pub(super) end_comes: bool,
     pub(super) read_ended: bool,
     pub(super) write_ended: bool,
     pub(super) reset: bool,
@@ -61,6 +67,8 @@ pub(super) struct Shared {
     /// Graceful disconnect that waits for sends.
     pub(super) disconnect: Option<SendIrp>,
     pub(super) close: Option<SendIrp>,
+    /// Turns of the home processor that the close still waits.
+    pub(super) close_turns: u32,
     pub(super) closed_at: Option<Site>,
     pub(super) inspect_id: Option<WSK_INSPECT_ID>,
     pub(super) remote: SOCKADDR,
@@ -205,6 +213,12 @@ impl Connection {
         if shared.life != Life::Closing || shared.receiving {
             return shared.life == Life::Closed;
         }
+        if shared.close_turns > 0 {
+            shared.close_turns -= 1;
+            drop(shared);
+            self.call_home();
+            return false;
+        }
         let Some(close) = shared.close.take() else { return true };
         drop(shared);
         self.abort_sends("WskCloseSocket", STATUS_CANCELLED);
@@ -219,8 +233,9 @@ impl Connection {
         let site = shared.closed_at;
         *shared = Shared { closed_at: site, ..Shared::default() };
         drop(shared);
-        irp::complete("WskCloseSocket", close.0, STATUS_SUCCESS, 0);
+        // Before the client hears of it: it may deregister at once.
         slots::give(self);
+        irp::complete("WskCloseSocket", close.0, STATUS_SUCCESS, 0);
         true
     }
 }
@@ -239,6 +254,7 @@ kernel_fn! {
         shared.life = Life::Closing;
         shared.closed_at = Some(Site::here(export));
         shared.close = Some(SendIrp(irp));
+        shared.close_turns = CLOSE_TURNS;
         let busy = shared.receiving;
         drop(shared);
         drop(call);
@@ -253,17 +269,21 @@ kernel_fn! {
 }
 
 kernel_fn! {
-    unsafe fn disconnect(socket: *mut WSK_SOCKET, buffer: *mut WSK_BUF, flags: u32, irp: *mut IRP) -> NTSTATUS {
+    unsafe fn disconnect(
+        socket: *mut WSK_SOCKET, buffer: *mut WSK_BUF, flags: u32, irp: *mut IRP,
+    ) -> NTSTATUS {
         let export = "WskDisconnect";
         let call = enter_call(export, socket);
         let connection = call.0;
         if flags & !WSK_FLAG_ABORTIVE != 0 {
-            violation(Rule::Flags, export, format!("connection socket {socket:p}"), format!("flags {flags:#x}"), None);
+            let object = format!("connection socket {socket:p}");
+            violation(Rule::Flags, export, object, format!("flags {flags:#x}"), None);
         }
         irp::submit(export, irp);
         if flags == WSK_FLAG_ABORTIVE {
             if !buffer.is_null() {
-                violation(Rule::AbortiveBuffer, export, format!("connection socket {socket:p}"), "a buffer", None);
+                let object = format!("connection socket {socket:p}");
+                violation(Rule::AbortiveBuffer, export, object, "a buffer", None);
             }
             lock(&connection.shared).reset = true;
             connection.abort_sends(export, STATUS_CANCELLED);
@@ -339,13 +359,17 @@ fn get_address(
 }
 
 kernel_fn! {
-    unsafe fn get_local_address(socket: *mut WSK_SOCKET, address: *mut SOCKADDR, irp: *mut IRP) -> NTSTATUS {
+    unsafe fn get_local_address(
+        socket: *mut WSK_SOCKET, address: *mut SOCKADDR, irp: *mut IRP,
+    ) -> NTSTATUS {
         get_address("WskGetLocalAddress", socket, address, irp, |shared| shared.local)
     }
 }
 
 kernel_fn! {
-    unsafe fn get_remote_address(socket: *mut WSK_SOCKET, address: *mut SOCKADDR, irp: *mut IRP) -> NTSTATUS {
+    unsafe fn get_remote_address(
+        socket: *mut WSK_SOCKET, address: *mut SOCKADDR, irp: *mut IRP,
+    ) -> NTSTATUS {
         get_address("WskGetRemoteAddress", socket, address, irp, |shared| shared.remote)
     }
 }

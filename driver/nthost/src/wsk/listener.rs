@@ -217,7 +217,9 @@ kernel_fn! {
 }
 
 kernel_fn! {
-    unsafe fn bind(socket: *mut WSK_SOCKET, address: *mut SOCKADDR, flags: u32, irp: *mut IRP) -> NTSTATUS {
+    unsafe fn bind(
+        socket: *mut WSK_SOCKET, address: *mut SOCKADDR, flags: u32, irp: *mut IRP,
+    ) -> NTSTATUS {
         let export = "WskBind";
         let listener = enter_call(export, socket);
         if flags != 0 {
@@ -267,7 +269,9 @@ kernel_fn! {
 }
 
 kernel_fn! {
-    unsafe fn inspect_complete(socket: *mut WSK_SOCKET, id: *mut WSK_INSPECT_ID, action: i32, irp: *mut IRP) -> NTSTATUS {
+    unsafe fn inspect_complete(
+        socket: *mut WSK_SOCKET, id: *mut WSK_INSPECT_ID, action: i32, irp: *mut IRP,
+    ) -> NTSTATUS {
         let export = "WskInspectComplete";
         let listener = enter_call(export, socket);
         // SAFETY: the caller's.
@@ -283,7 +287,9 @@ kernel_fn! {
 }
 
 kernel_fn! {
-    unsafe fn get_local_address(socket: *mut WSK_SOCKET, address: *mut SOCKADDR, irp: *mut IRP) -> NTSTATUS {
+    unsafe fn get_local_address(
+        socket: *mut WSK_SOCKET, address: *mut SOCKADDR, irp: *mut IRP,
+    ) -> NTSTATUS {
         let export = "WskGetLocalAddress";
         let listener = enter_call(export, socket);
         irp::submit(export, irp);

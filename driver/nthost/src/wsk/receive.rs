@@ -19,7 +19,9 @@ use crate::verifier::{Rule, violation};
 const READS_MAX: usize = 16;
 
 kernel_fn! {
-    pub(super) unsafe fn wsk_receive(socket: *mut WSK_SOCKET, buffer: *mut WSK_BUF, flags: u32, irp: *mut IRP) -> NTSTATUS {
+    pub(super) unsafe fn wsk_receive(
+        socket: *mut WSK_SOCKET, buffer: *mut WSK_BUF, flags: u32, irp: *mut IRP,
+    ) -> NTSTATUS {
         let export = "WskReceive";
         let call = enter_call(export, socket);
         // SAFETY: the caller's: valid for the call.
@@ -62,6 +64,7 @@ impl Connection {
         }
         let arrived = EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
         shared.readable |= flags.intersects(arrived);
+        shared.end_comes |= flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         let unsent = flags.contains(EventFlags::OUT) && !shared.sends.is_empty();
         drop(shared);
         if unsent {
@@ -121,7 +124,8 @@ impl Connection {
         let Some(file) = &shared.file else { return Next::Nothing };
         match stream::receive(file, buffer.octets_mut()) {
             Received::Octets { octets, more } => {
-                shared.readable = more;
+                // Edges come once: an end that was announced with octets is not announced again.
+                shared.readable = more || shared.end_comes;
                 Next::Octets(octets)
             }
             Received::Nothing => {

@@ -211,7 +211,8 @@ kernel_fn! {
             irp::complete(export, irp, STATUS_INVALID_PARAMETER, 0);
             return STATUS_PENDING;
         }
-        let socket = listener::create(family, context, dispatch.cast::<WSK_CLIENT_LISTEN_DISPATCH>());
+        let table = dispatch.cast::<WSK_CLIENT_LISTEN_DISPATCH>();
+        let socket = listener::create(family, context, table);
         irp::complete(export, irp, STATUS_SUCCESS, socket.expose_provenance());
         STATUS_PENDING
     }

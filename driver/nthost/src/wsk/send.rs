@@ -116,7 +116,9 @@ impl PendingSend {
 }
 
 kernel_fn! {
-    pub(super) unsafe fn wsk_send(socket: *mut WSK_SOCKET, buffer: *mut WSK_BUF, flags: u32, irp: *mut IRP) -> NTSTATUS {
+    pub(super) unsafe fn wsk_send(
+        socket: *mut WSK_SOCKET, buffer: *mut WSK_BUF, flags: u32, irp: *mut IRP,
+    ) -> NTSTATUS {
         let export = "WskSend";
         let call = enter_call(export, socket);
         if flags & !WSK_FLAG_NODELAY != 0 {

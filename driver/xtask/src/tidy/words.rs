@@ -16,7 +16,7 @@ struct Room {
 const ROOMS: [Room; 3] = [
     Room { folder: "http/src/", words: &["Irp", "NTSTATUS", "Wsk"], exact: true },
     Room { folder: "cache/src/", words: &["Irp", "NTSTATUS", "Wsk"], exact: true },
-    Room { folder: "driver/host/src/", words: &["http"], exact: false },
+    Room { folder: "driver/nthost/src/", words: &["http"], exact: false },
 ];
 
 /// Marks of unfinished work.
@@ -112,10 +112,10 @@ mod tests {
     #[test]
     fn the_host_does_not_speak_of_its_clients_protocol() {
         for text in ["// http\n", "struct HttpThing;\n", "// HTTP/1.1\n"] {
-            assert_eq!(lines("driver/host/src/a.rs", text), [1]);
+            assert_eq!(lines("driver/nthost/src/a.rs", text), [1]);
             assert_eq!(lines("driver/src/a.rs", text), []);
         }
-        assert_eq!(lines("driver/host/src/a.rs", "// TCP\n"), []);
+        assert_eq!(lines("driver/nthost/src/a.rs", "// TCP\n"), []);
     }
 
     #[test]

@@ -1,0 +1,241 @@
+//! A machine for tests: the driver in the host, a small site, and a client that counts octets.
+#![allow(dead_code, unreachable_pub)] // every test binary uses its own part
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nthost::{Host, Options, Value};
+use response_cache::build;
+use wskhttpd::WskHttpd;
+use wskhttpd_abi::{COUNTERS_BYTES, Counter, Counters, DEVICE_NAME, IOCTL_QUERY_COUNTERS};
+
+/// How long anything may take before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Octets of `/large`.
+pub const LARGE: usize = 3_000_000;
+
+/// There is one machine per process.
+static ONE: Mutex<()> = Mutex::new(());
+
+pub struct Machine {
+    host: Option<Host>,
+    address: SocketAddr,
+    _one: MutexGuard<'static, ()>,
+}
+
+/// The site's files and what they hold.
+pub fn body(name: &str) -> Vec<u8> {
+    match name {
+        "hello.txt" => b"Hello, world!".to_vec(),
+        "medium" => (0..9_000_u32).map(|n| (n % 251) as u8).collect(),
+        "large" => (0..u32::try_from(LARGE).unwrap()).map(|n| (n / 7 % 253) as u8).collect(),
+        other => panic!("no {other}"),
+    }
+}
+
+fn write_site(folder: &Path) {
+    for name in ["hello.txt", "medium", "large"] {
+        std::fs::write(folder.join(name), body(name)).unwrap();
+    }
+    std::fs::write(folder.join("index.html"), "<p>index").unwrap();
+    let declared = "[[response]]\npath = \"/health\"\nhealth = \"main\"\n\n\
+        [[response]]\npath = \"/old\"\nredirect = \"/hello.txt\"\nstatus = 301\n\n\
+        [[response]]\nhost = \"other.example\"\npath = \"/hello.txt\"\nbody = \"other\"\n";
+    std::fs::write(folder.join("site.toml"), declared).unwrap();
+}
+
+pub fn image() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    write_site(folder.path());
+    build::build_folder(folder.path(), &build::Options::default()).unwrap().image
+}
+
+pub fn number(name: &str, value: u32) -> (String, Value) {
+    (name.to_owned(), Value::Dword(value))
+}
+
+pub fn text(name: &str, value: &str) -> (String, Value) {
+    (name.to_owned(), Value::String(value.to_owned()))
+}
+
+/// A host with the site, listening on a free port of 127.0.0.1 unless `set` says otherwise.
+fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
+    let mut registry = vec![
+        text("ListenAddress", "127.0.0.1"),
+        number("ListenPort", 0),
+        text("SiteImage", "\\??\\site.img"),
+    ];
+    registry.extend(set);
+    let files = vec![("\\??\\site.img".to_owned(), image)];
+    Host::start(Options { processors: 2, registry, files, ..Options::default() }).unwrap()
+}
+
+/// What the driver said when it refused to start.
+pub fn refusal(set: Vec<(String, Value)>, image: Vec<u8>) -> String {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut host = host(set, image);
+    host.load("wskhttpd", nt::driver::entry::<WskHttpd>).expect_err("it started");
+    let said = host.log().concat();
+    let ledger = host.unload();
+    assert!(ledger.is_zero(), "{ledger}");
+    said
+}
+
+impl Machine {
+    pub fn start(set: Vec<(String, Value)>) -> Machine {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut host = host(set, image());
+        if let Err(status) = host.load("wskhttpd", nt::driver::entry::<WskHttpd>) {
+            panic!("status {status:#x}: {:?}", host.log());
+        }
+        let address = host.listening()[0];
+        Machine { host: Some(host), address, _one: one }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::to(self.address)
+    }
+
+    pub fn counters(&self) -> Counters {
+        let host = self.host.as_ref().unwrap();
+        let output = host.device_control(DEVICE_NAME, IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES);
+        Counters::decode(&output.unwrap()).unwrap()
+    }
+
+    pub fn counter(&self, counter: Counter) -> u64 {
+        self.counters().get(counter)
+    }
+
+    /// Waits until a counter has a value.
+    pub fn wait_for(&self, counter: Counter, value: u64) {
+        let start = Instant::now();
+        while self.counter(counter) != value {
+            let now = self.counter(counter);
+            assert!(start.elapsed() < PATIENCE, "{} is {now}, not {value}", counter.name());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn log(&self) -> String {
+        self.host.as_ref().unwrap().log().concat()
+    }
+
+    /// Unloads; the ledger must be zero. How long it took.
+    pub fn stop(mut self) -> Duration {
+        let start = Instant::now();
+        let ledger = self.host.take().unwrap().unload();
+        assert!(ledger.is_zero(), "{ledger}");
+        start.elapsed()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(host) = self.host.take() {
+            let ledger = host.unload();
+            assert!(ledger.is_zero() || std::thread::panicking(), "{ledger}");
+        }
+    }
+}
+
+/// A response as it came.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Response {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+/// A client that knows nothing but octets and Content-Length.
+pub struct Client {
+    pub stream: TcpStream,
+    pending: Vec<u8>,
+}
+
+impl Client {
+    pub fn to(address: SocketAddr) -> Client {
+        Client::over(TcpStream::connect(address).unwrap())
+    }
+
+    pub fn over(stream: TcpStream) -> Client {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, pending: Vec::new() }
+    }
+
+    pub fn send(&mut self, octets: impl AsRef<[u8]>) -> &mut Client {
+        self.stream.write_all(octets.as_ref()).unwrap();
+        self
+    }
+
+    pub fn get(&mut self, path: &str) -> Response {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        self.response(true)
+    }
+
+    fn more(&mut self) -> bool {
+        let mut buffer = vec![0; 65_536];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => false,
+            Ok(octets) => {
+                self.pending.extend(&buffer[..octets]);
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("reading: {error}, have {:?}", self.pending.escape_ascii()),
+        }
+    }
+
+    /// The next response; `content` false for one to HEAD.
+    pub fn response(&mut self, content: bool) -> Response {
+        let end = loop {
+            if let Some(at) = self.pending.windows(4).position(|w| w == b"\r\n\r\n") {
+                break at + 4;
+            }
+            assert!(self.more(), "ended inside a head: {}", self.pending.escape_ascii());
+        };
+        let head = String::from_utf8(self.pending.drain(..end).collect()).unwrap();
+        let status = head[9..12].parse().unwrap();
+        let mut response = Response { status, head, body: Vec::new() };
+        let length = response.field("content-length").map_or(0, |n| n.parse().unwrap());
+        let length = if content && status != 304 { length } else { 0 };
+        while self.pending.len() < length {
+            assert!(self.more(), "{} of {length} octets of content", self.pending.len());
+        }
+        response.body = self.pending.drain(..length).collect();
+        response
+    }
+
+    /// Nothing more than what was read comes, and the server ends the connection.
+    pub fn expect_end(mut self) {
+        while self.more() {}
+        assert_eq!(self.pending.escape_ascii().to_string(), "");
+    }
+
+    /// Everything until the server ends.
+    pub fn rest(mut self) -> Vec<u8> {
+        while self.more() {}
+        self.pending
+    }
+
+    pub fn end_sending(&mut self) -> &mut Client {
+        // The server may have closed already.
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self
+    }
+}
