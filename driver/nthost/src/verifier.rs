@@ -38,7 +38,7 @@ rules! {
     OptionOrder = 4: "a listener's options are set before bind, its event callbacks after",
     Completion = 5: "every IRP given to a WSK function is completed exactly once",
     IrpReuse = 6:
-        "an IRP belongs to the provider until its routine ran, and it returns MORE_PROCESSING_REQUIRED",
+        "an IRP is the provider's until its routine ran, which returns MORE_PROCESSING_REQUIRED",
     WaitInCallback = 7: "callbacks and completions never wait",
     DeadListener = 8: "a listener whose AcceptSocket was NULL is only closed",
     AcceptResult = 9:
