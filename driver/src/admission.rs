@@ -54,6 +54,8 @@ pub enum Refusal {
     PerAddress,
     /// A table is full.
     Table,
+    /// There are as many connections as there may be, or memory is short.
+    Crowded,
 }
 
 type Addresses = FnvIndexMap<Holder, u32, SHARD_ADDRESSES>;

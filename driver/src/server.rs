@@ -96,7 +96,8 @@ impl Server {
     fn refused(&self, remote: &SocketAddr, refusal: Refusal) {
         let (counter, parameter) = match refusal {
             Refusal::PerAddress => (Counter::RefusedPerAddress, "MaxConnectionsPerAddress"),
-            Refusal::Table => (Counter::RefusedCrowded, "the address table"),
+            Refusal::Table => (Counter::RefusedCrowded, "the size of the address table"),
+            Refusal::Crowded => (Counter::RefusedCrowded, "MaxConnections, or want of memory"),
         };
         self.counters.add(counter, 1);
         // Said once: a peer must not be able to fill the log.
@@ -135,15 +136,15 @@ impl Client for Server {
         id: Option<InspectId>,
         mark: &Deadline,
     ) -> Option<Connection> {
-        let ticket =
-            self.admission.accept(remote, id).map_err(|refusal| self.refused(remote, refusal));
+        let ticket = self.admission.accept(remote, id);
+        let ticket = ticket.map_err(|refusal| self.refused(remote, refusal)).ok()?;
         mark.set(self.clock.ticks().saturating_add(self.timeouts.idle));
         self.counters.add(Counter::ConnectionsAccepted, 1);
-        Some(Connection::new(ticket.ok()?))
+        Some(Connection::new(ticket))
     }
 
-    fn crowded(&self, _remote: &SocketAddr, id: Option<InspectId>) {
-        self.counters.add(Counter::RefusedCrowded, 1);
+    fn crowded(&self, remote: &SocketAddr, id: Option<InspectId>) {
+        self.refused(remote, Refusal::Crowded);
         if let Some(id) = id {
             self.admission.abort(id);
         }

@@ -77,6 +77,8 @@ fn max_connections_is_the_whole_machine_s_limit() {
     }
     assert!(is_refused(&machine));
     assert_eq!(machine.counter(Counter::RefusedCrowded), 1);
+    assert_eq!(machine.counter(Counter::ConnectionsAccepted), 5);
+    assert!(machine.log().contains("refused by MaxConnections"), "{}", machine.log());
     drop(clients);
     machine.wait_for(Counter::ConnectionsOpen, 0);
     assert_eq!(machine.connect().get("/hello.txt").status, 200);
