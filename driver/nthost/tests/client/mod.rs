@@ -69,7 +69,9 @@ kernel_fn! {
 }
 
 kernel_fn! {
-    pub unsafe fn completes_with_success(_d: *mut DEVICE_OBJECT, _i: *mut IRP, _c: PVOID) -> NTSTATUS {
+    pub unsafe fn completes_with_success(
+        _d: *mut DEVICE_OBJECT, _i: *mut IRP, _c: PVOID,
+    ) -> NTSTATUS {
         STATUS_SUCCESS
     }
 }
