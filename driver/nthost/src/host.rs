@@ -8,10 +8,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nt_sys::io::DRIVER_OBJECT;
-use nt_sys::ntdef::{NT_SUCCESS, NTSTATUS, UNICODE_STRING};
+use nt_sys::ntdef::{NT_SUCCESS, NTSTATUS, PVOID, UNICODE_STRING};
 
 use crate::control::ControlSocket;
 use crate::ledger::Ledger;
+use crate::loader::LoadError;
+use crate::loader::image::Image;
+use crate::loader::mapping::Mapping;
 use crate::nt::{device, handle, irp, lookaside, mdl, pool, timer};
 use crate::processor::Processor;
 use crate::wsk;
@@ -45,6 +48,17 @@ pub struct Options {
     pub log: bool,
     /// Longest wait of the driver, 90 s when zero; one that is longer is reported as a hang.
     pub wait_max: Duration,
+}
+
+/// Why a driver's image does not run.
+#[derive(Debug)]
+pub enum LoadFailure {
+    /// It is not an image that this host can load.
+    Image(LoadError),
+    /// There is no room for it.
+    Memory(io::Error),
+    /// Its entry returned a failure.
+    Entry(NTSTATUS),
 }
 
 /// `DriverEntry`.
@@ -89,6 +103,7 @@ pub(crate) fn state() -> &'static State {
 pub struct Host {
     threads: Vec<JoinHandle<()>>,
     driver: Option<&'static mut DRIVER_OBJECT>,
+    image: Option<Mapping>,
     control: Option<ControlSocket>,
 }
 
@@ -118,7 +133,7 @@ impl Host {
             threads.push(thread.spawn(move || processor.run(index))?);
         }
         let control = options.control_socket.map(ControlSocket::start).transpose()?;
-        Ok(Host { threads, driver: None, control })
+        Ok(Host { threads, driver: None, image: None, control })
     }
 
     /// Calls the driver's entry.
@@ -126,6 +141,15 @@ impl Host {
     /// # Errors
     /// The status that the entry returned.
     pub fn load(&mut self, name: &str, entry: DriverEntry) -> Result<(), NTSTATUS> {
+        self.call_entry(name, entry, (core::ptr::null_mut(), 0))
+    }
+
+    fn call_entry(
+        &mut self,
+        name: &str,
+        entry: DriverEntry,
+        (start, size): (PVOID, u32),
+    ) -> Result<(), NTSTATUS> {
         // The first name stays: the registry belongs to one driver.
         let _ = state().service.set(name.to_owned());
         let mut path: Vec<u16> = state().service_path().encode_utf16().collect();
@@ -137,6 +161,8 @@ impl Host {
         // Never freed: devices refer to it.
         let object = Box::leak(Box::new(object));
         object.Type = 4;
+        object.DriverStart = start;
+        object.DriverSize = size;
         // SAFETY: as the I/O manager does: PASSIVE_LEVEL, a new object, the service's path.
         let status = unsafe { entry(object, &raw mut path) };
         if !NT_SUCCESS(status) {
@@ -144,6 +170,19 @@ impl Host {
         }
         self.driver = Some(object);
         Ok(())
+    }
+
+    /// Maps the image of a driver and calls its entry.
+    ///
+    /// # Errors
+    /// [`LoadFailure`]: the image cannot be loaded, or its entry returned a failure.
+    pub fn load_image(&mut self, name: &str, file: &[u8]) -> Result<(), LoadFailure> {
+        let image = Image::parse(file).map_err(LoadFailure::Image)?;
+        let mapping = Mapping::new(&image).map_err(LoadFailure::Memory)?;
+        let (entry, range) = (mapping.entry(), mapping.range());
+        let loaded = self.call_entry(name, entry, range).map_err(LoadFailure::Entry);
+        self.image = Some(mapping);
+        loaded
     }
 
     /// Addresses that listening sockets are bound to.
@@ -191,6 +230,8 @@ impl Host {
             // A panic in a processor has been printed; the ledger shows what it left.
             let _ = thread.join();
         }
+        // Nothing of the image runs any more.
+        self.image = None;
         ledger()
     }
 }

@@ -11,6 +11,7 @@
 //! | [`verifier`] | the rules, and the report of a broken one |
 //! | `nt` | `Ex*`, `Io*`, `Ke*`, `Mm*`, `Zw*` |
 //! | `wsk` | registration, sockets, callbacks: the object state, apart from the transport |
+//! | `loader` | PE images |
 //! | `live` | the transport: this machine's sockets |
 #![allow(non_snake_case)] // exports have their C names
 #![allow(non_upper_case_globals)] // so have constants, also in patterns
@@ -24,11 +25,13 @@ pub mod exports;
 mod host;
 mod ledger;
 mod live;
+mod loader;
 mod log;
 mod nt;
 mod processor;
 pub mod verifier;
 mod wsk;
 
-pub use host::{DriverEntry, Host, Options, Value};
+pub use host::{DriverEntry, Host, LoadFailure, Options, Value};
 pub use ledger::{Item, Ledger};
+pub use loader::LoadError;

@@ -39,6 +39,9 @@ pub(crate) struct Serve {
     /// Without it a sample site is served.
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) site: Option<PathBuf>,
+    /// Run this driver image (wskhttpd.sys) instead of the driver that is linked in.
+    #[arg(long, value_name = "FILE.sys")]
+    pub(crate) image: Option<PathBuf>,
     /// Processors of the simulated machine, each a thread with its own event loop.
     #[arg(long, value_name = "N", default_value_t = default_processors())]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=256))]

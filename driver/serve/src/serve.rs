@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use nthost::{Host, Options, Value};
+use nthost::{Host, LoadFailure, Options, Value};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use wskhttpd::WskHttpd;
@@ -24,6 +24,11 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
     let mut registry = arguments::registry(serve)?;
     let LoadedSite { image, name, entries } = site::load(serve.site.as_deref())?;
     let octets = image.len();
+    let image_file = serve
+        .image
+        .as_deref()
+        .map(|path| std::fs::read(path).with_context(|| path.display().to_string()));
+    let image_file = image_file.transpose()?;
     registry.push(("SiteImage".to_owned(), Value::String(IMAGE_PATH.to_owned())));
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGUSR1]).context("signals cannot be handled")?;
@@ -37,7 +42,7 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
             + STOP_SLACK,
     })
     .context("the host cannot start")?;
-    if let Err(status) = host.load(SERVICE_NAME, nt::driver::entry::<WskHttpd>) {
+    if let Err(status) = load(&mut host, image_file.as_deref())? {
         let said = host.log();
         let reason = said.last().map_or("", String::as_str).trim();
         let reason = reason.strip_prefix("wskhttpd: ").unwrap_or(reason).to_owned();
@@ -63,6 +68,19 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
     let ledger = host.unload();
     println!("{ledger}");
     Ok(ledger.is_zero())
+}
+
+/// Loads the driver that is linked in, or the image; the status of an entry that failed.
+fn load(host: &mut Host, image: Option<&[u8]>) -> Result<std::result::Result<(), i32>> {
+    let Some(image) = image else {
+        return Ok(host.load(SERVICE_NAME, nt::driver::entry::<WskHttpd>));
+    };
+    match host.load_image(SERVICE_NAME, image) {
+        Ok(()) => Ok(Ok(())),
+        Err(LoadFailure::Entry(status)) => Ok(Err(status)),
+        Err(LoadFailure::Image(error)) => Err(error).context("--image"),
+        Err(LoadFailure::Memory(error)) => Err(error).context("--image"),
+    }
 }
 
 /// A number as given by `--set`, or its default. Only for values that the driver has accepted or
