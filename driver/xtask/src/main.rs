@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod check_image;
 mod tidy;
 
 use std::env;
@@ -27,16 +28,33 @@ enum Task {
         #[arg(long)]
         bless: bool,
     },
+    /// Check a driver image: imports, sections, frames, registers, checksum
+    CheckImage {
+        /// The image; without it the one that `cargo xtask image` builds
+        file: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
-    let Task::Tidy { bless } = Arguments::parse().task;
-    match repository().and_then(|root| tidy::tidy(&root, bless)) {
+    let task = Arguments::parse().task;
+    match repository().and_then(|root| run(&root, task)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn run(root: &Path, task: Task) -> Result<bool> {
+    match task {
+        Task::Tidy { bless } => tidy::tidy(root, bless),
+        Task::CheckImage { file } => {
+            let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+            let target = target.unwrap_or_else(|| root.join("target"));
+            let built = target.join("x86_64-pc-windows-msvc/release/wskhttpd.sys");
+            check_image::check_image(root, &file.unwrap_or(built))
         }
     }
 }

@@ -4,5 +4,7 @@
 //! mapped. The mapping is writable or executable and never both.
 pub(crate) mod image;
 pub(crate) mod mapping;
+#[cfg(test)]
+mod tests;
 
 pub use image::LoadError;

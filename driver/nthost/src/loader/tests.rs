@@ -1,0 +1,157 @@
+//! A small image built octet by octet, and what is said of its mutilations.
+use super::image::{Image, LoadError};
+
+const NT: usize = 0x40;
+const OPTIONAL: usize = NT + 24;
+const DIRECTORIES: usize = OPTIONAL + 112;
+const SECTIONS: usize = DIRECTORIES + 128;
+const TEXT: usize = 0x200;
+const IDATA: usize = 0x400;
+const RELOC: usize = 0x600;
+/// What the image's entry returns: `STATUS_NOT_SUPPORTED`, read through a relocated pointer.
+pub(crate) const RETURNED: u32 = 0xC000_00BB;
+
+fn put(file: &mut [u8], at: usize, octets: &[u8]) {
+    file[at..at + octets.len()].copy_from_slice(octets);
+}
+
+fn put32(file: &mut [u8], at: usize, value: u32) {
+    put(file, at, &value.to_le_bytes());
+}
+
+fn section(file: &mut [u8], index: usize, name: &[u8], at: u32, raw: usize, flags: u32) {
+    let header = SECTIONS + index * 40;
+    put(file, header, name);
+    let raw = u32::try_from(raw).unwrap();
+    for (offset, value) in [(8, 0x200), (12, at), (16, 0x200), (20, raw), (36, flags)] {
+        put32(file, header + offset, value);
+    }
+}
+
+/// An image that imports DbgPrint, has one relocation, and an entry of three instructions.
+pub(crate) fn sample() -> Vec<u8> {
+    let mut file = vec![0; 0x800];
+    put(&mut file, 0, b"MZ");
+    put32(&mut file, 0x3C, 0x40);
+    put(&mut file, NT, b"PE\0\0\x64\x86\x03\0");
+    put(&mut file, NT + 20, &[0xF0, 0, 0x22, 0]);
+    put(&mut file, OPTIONAL, &[0x0B, 0x02]);
+    let base = 0x1_4000_0000_u64;
+    for (offset, value) in [(16, 0x1000), (32, 0x1000), (36, 0x200), (56, 0x4000), (60, 0x200)] {
+        put32(&mut file, OPTIONAL + offset, value);
+    }
+    put(&mut file, OPTIONAL + 24, &base.to_le_bytes());
+    put(&mut file, OPTIONAL + 68, &[1, 0]);
+    put32(&mut file, OPTIONAL + 108, 16);
+    put(&mut file, DIRECTORIES + 8, &[0, 0x20, 0, 0, 40, 0, 0, 0]);
+    put(&mut file, DIRECTORIES + 40, &[0, 0x30, 0, 0, 12, 0, 0, 0]);
+    section(&mut file, 0, b".text", 0x1000, TEXT, 0x6000_0020);
+    section(&mut file, 1, b".idata", 0x2000, IDATA, 0x4000_0040);
+    section(&mut file, 2, b".reloc", 0x3000, RELOC, 0x4200_0040);
+    // mov rax, [rip + 10F9h]; mov eax, [rax]; ret
+    put(&mut file, TEXT, &[0x48, 0x8B, 0x05, 0xF9, 0x10, 0, 0, 0x8B, 0x00, 0xC3]);
+    // One import descriptor: names at 2040h, module at 2070h, addresses at 2050h.
+    for (offset, value) in [(0, 0x2040), (12, 0x2070), (16, 0x2050)] {
+        put32(&mut file, IDATA + offset, value);
+    }
+    put(&mut file, IDATA + 0x40, &0x2060_u64.to_le_bytes());
+    put(&mut file, IDATA + 0x50, &0x2060_u64.to_le_bytes());
+    put(&mut file, IDATA + 0x62, b"DbgPrint\0");
+    put(&mut file, IDATA + 0x70, b"NTOSKRNL.exe\0");
+    put(&mut file, IDATA + 0x100, &(base + 0x2108).to_le_bytes());
+    put32(&mut file, IDATA + 0x108, RETURNED);
+    put(&mut file, RELOC, &[0, 0x20, 0, 0, 12, 0, 0, 0, 0x00, 0xA1, 0, 0]);
+    file
+}
+
+#[test]
+fn the_sample_is_understood() {
+    let image = Image::parse(&sample()).unwrap();
+    assert_eq!((image.size, image.entry), (0x4000, 0x1000));
+    assert_eq!(image.relocations, [0x2100]);
+    assert_eq!(image.imports.len(), 1);
+    assert_eq!(image.imports[0].0, 0x2050);
+    assert_eq!(crate::exports::EXPORTS[image.imports[0].1].name, "DbgPrint");
+}
+
+#[test]
+fn each_fault_is_named() {
+    type Change = fn(&mut [u8]);
+    let rows: &[(&str, Change)] = &[
+        ("not a valid image", |file| file[0] = b'N'),
+        ("machine 0xaa64", |file| put(file, NT + 4, &[0x64, 0xAA])),
+        ("subsystem 3", |file| file[OPTIONAL + 68] = 3),
+        ("octets of image", |file| put32(file, OPTIONAL + 56, 0x4001)),
+        ("octets of image", |file| put32(file, OPTIONAL + 56, 0x7000_0000)),
+        ("entry point 0x2000", |file| put32(file, OPTIONAL + 16, 0x2000)),
+        ("entry point 0x1200", |file| put32(file, OPTIONAL + 16, 0x1200)),
+        ("thread-local", |file| put(file, DIRECTORIES + 72, &[0, 0x20, 0, 0, 40])),
+        ("no relocations", |file| put(file, DIRECTORIES + 40, &[0; 8])),
+        (".text\0\0\0 is both writable and executable", |file| file[SECTIONS + 39] = 0xE0),
+        ("section .idata", |file| put32(file, SECTIONS + 40 + 12, 0x1000)),
+        ("section .idata", |file| put32(file, SECTIONS + 40 + 12, 0x2010)),
+        ("section .reloc", |file| put32(file, SECTIONS + 80 + 8, 0x2000)),
+        (".reloc\0\0 is cut off", |file| put32(file, SECTIONS + 80 + 20, 0x700)),
+        ("relocation", |file| file[RELOC + 9] = 0x31),
+        ("relocation", |file| put(file, RELOC, &[0, 0x3F, 0, 0, 12, 0, 0, 0, 0xFF, 0xAF])),
+        ("ntoskrnl.exe!DbgPrinz", |file| put(file, IDATA + 0x62, b"DbgPrinz")),
+        ("hal.dll!DbgPrint", |file| put(file, IDATA + 0x70, b"hal.dll\0")),
+        ("ntoskrnl.exe!#5", |file| put(file, IDATA + 0x40, &[5, 0, 0, 0, 0, 0, 0, 0x80])),
+    ];
+    for (said, change) in rows {
+        let mut file = sample();
+        change(&mut file);
+        let error = Image::parse(&file).expect_err(said).to_string();
+        assert!(error.contains(said), "{said}: {error}");
+    }
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let file = sample();
+    // The tail of the last section is padding; what is in it ends at its twelfth octet.
+    for length in 0..file.len() {
+        let error = Image::parse(&file[..length]).expect_err("a truncated image");
+        assert!(matches!(error, LoadError::Malformed(_)), "{length}: {error}");
+    }
+}
+
+#[test]
+fn mutations_are_refused_or_map_inside_the_image() {
+    let mut random = 0x1234_5678_9ABC_DEF1_u64;
+    let mut next = move || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random >> 16).unwrap()
+    };
+    let sample = sample();
+    let mut accepted = 0;
+    for _ in 0..100_000 {
+        let mut file = sample.clone();
+        for _ in 0..=next() % 3 {
+            let at = [next() % 0x1C0, IDATA + next() % 0x90, RELOC + next() % 12][next() % 3];
+            file[at] = [0, 0xFF, 0x7F, 0x80, file[at] ^ (1 << (next() % 8))][next() % 5];
+        }
+        let Ok(image) = Image::parse(&file) else { continue };
+        accepted += 1;
+        assert!(image.headers.len() <= image.size);
+        for section in &image.sections {
+            assert!(section.at + section.octets <= image.size);
+            assert!(section.data.len() <= section.octets);
+        }
+        assert!(image.relocations.iter().all(|at| at + 8 <= image.size));
+        assert!(image.imports.iter().all(|(at, _)| at + 8 <= image.size));
+    }
+    assert!(accepted > 1_000, "the mutations are too wild: {accepted}");
+}
+
+#[test]
+fn an_image_runs_at_another_address_than_it_prefers() {
+    let mut host = crate::Host::start(crate::Options::default()).unwrap();
+    match host.load_image("sample", &sample()) {
+        Err(crate::LoadFailure::Entry(status)) => assert_eq!(status.cast_unsigned(), RETURNED),
+        other => panic!("{other:?}"),
+    }
+    assert!(host.unload().is_zero());
+}
