@@ -149,7 +149,8 @@ fn sections(headers: &PeFile64<'_>, file: &[u8], size: usize) -> Result<Vec<Sect
     let mut sections = Vec::new();
     let mut free = 0;
     for header in headers.section_table().iter() {
-        let name = String::from_utf8_lossy(header.raw_name()).into_owned();
+        let name = String::from_utf8_lossy(header.raw_name());
+        let name = name.trim_end_matches('\0').to_owned();
         let at = header.virtual_address.get(LE) as usize;
         let octets = header.virtual_size.get(LE) as usize;
         let end = at.checked_add(octets).filter(|end| *end <= size && at.is_multiple_of(PAGE));
