@@ -1,4 +1,6 @@
 //! A machine for tests: the driver in the host, a small site, and a client that counts octets.
+//!
+//! With WSKHTTPD_IMAGE set to a file, the tests run that driver image instead of the linked driver.
 #![allow(dead_code, unreachable_pub)] // every test binary uses its own part
 
 use std::io::{ErrorKind, Read, Write};
@@ -7,7 +9,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use nthost::{Host, Options, Value};
+use nthost::{Host, LoadFailure, Options, Value};
 use response_cache::build;
 use wskhttpd::WskHttpd;
 use wskhttpd_abi::{COUNTERS_BYTES, Counter, Counters, DEVICE_NAME, IOCTL_QUERY_COUNTERS};
@@ -73,11 +75,25 @@ fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
     Host::start(Options { processors: 2, registry, files, ..Options::default() }).unwrap()
 }
 
+/// Loads the driver that is linked in, or the image that the environment names.
+fn load(host: &mut Host) -> Result<(), i32> {
+    let Some(path) = std::env::var_os("WSKHTTPD_IMAGE") else {
+        return host.load("wskhttpd", nt::driver::entry::<WskHttpd>);
+    };
+    match host.load_image("wskhttpd", &std::fs::read(path).unwrap()) {
+        Err(LoadFailure::Entry(status)) => Err(status),
+        result => {
+            result.unwrap();
+            Ok(())
+        }
+    }
+}
+
 /// What the driver said when it refused to start.
 pub fn refusal(set: Vec<(String, Value)>, image: Vec<u8>) -> String {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut host = host(set, image);
-    host.load("wskhttpd", nt::driver::entry::<WskHttpd>).expect_err("it started");
+    load(&mut host).expect_err("it started");
     let said = host.log().concat();
     let ledger = host.unload();
     assert!(ledger.is_zero(), "{ledger}");
@@ -88,7 +104,7 @@ impl Machine {
     pub fn start(set: Vec<(String, Value)>) -> Machine {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut host = host(set, image());
-        if let Err(status) = host.load("wskhttpd", nt::driver::entry::<WskHttpd>) {
+        if let Err(status) = load(&mut host) {
             panic!("status {status:#x}: {:?}", host.log());
         }
         let address = host.listening()[0];
