@@ -22,6 +22,9 @@ const STREAM_SENDS_MAX: u32 = 2;
 /// Bodies up to this many octets are copied behind their head; longer ones are chained.
 const COPY_BYTES_MAX: usize = 4_096;
 
+/// Ticks from the last response to the close, where only the close can tell the peer of our end.
+const LINGER_TICKS: u32 = 2;
+
 /// Ticks that an idle connection gets to end when the driver stops.
 const STOP_DRAIN_TICKS: u32 = 2;
 
@@ -33,6 +36,7 @@ struct Stream {
 }
 
 /// A connection's own state: what an idle one holds beside its socket.
+#[allow(clippy::struct_excessive_bools)] // independent facts
 pub struct Connection {
     http: http1::Connection,
     /// An unfinished head, while there is one.
@@ -49,6 +53,8 @@ pub struct Connection {
     last: bool,
     peer_ended: bool,
     disconnected: bool,
+    /// The provider cannot end our side alone.
+    lingers: bool,
 }
 
 /// The sends of one turn: responses gather in `out`, which is submitted when it is full, when a
@@ -75,6 +81,7 @@ impl Connection {
             last: false,
             peer_ended: false,
             disconnected: false,
+            lingers: false,
         }
     }
 
@@ -258,7 +265,7 @@ impl Connection {
             }
             let part = stream.octets.min(CHAIN_BYTES_MAX);
             let chained = batch
-                .room(socket, 0)
+                .chain_room(socket)
                 .is_some_and(|out| out.chain(server.site.image(), stream.offset, part));
             if !chained {
                 return socket.close();
@@ -328,7 +335,8 @@ impl Connection {
         self.http.close();
         self.head = None;
         self.end_deadline = server.clock.ticks().saturating_add(ticks).max(1);
-        socket.disconnect();
+        self.lingers = !socket.disconnect();
+        self.disconnected |= self.lingers;
     }
 
     /// A deadline may have passed; true when the connection was closed for it.
@@ -370,6 +378,9 @@ impl Connection {
         } else if self.request_deadline == 0 {
             self.request_deadline = now.saturating_add(timeouts.head).max(1);
         }
+        if self.lingers && socket.sends_in_flight() == 0 {
+            self.end_deadline = self.end_deadline.min(now.saturating_add(LINGER_TICKS)).max(1);
+        }
         let mut deadline = if self.end_deadline != 0 {
             self.end_deadline
         } else if self.stream.is_some() || socket.sends_in_flight() > 0 {
@@ -401,6 +412,14 @@ impl Batch {
             self.out = socket.outgoing();
         }
         self.out.as_mut()
+    }
+
+    /// Room to chain a body to, submitting what it cannot be chained to.
+    fn chain_room(&mut self, socket: &mut Socket<'_, Server>) -> Option<&mut Outgoing<Server>> {
+        if self.out.as_ref().is_some_and(|out| !out.can_chain()) {
+            self.submit(socket);
+        }
+        self.room(socket, 0)
     }
 
     /// One WskSend for everything gathered.

@@ -5,7 +5,7 @@ use nt::{Passive, PoolArc, RegistryKey, Result, Status, Timer};
 use wskhttpd_abi::{Counter, DEVICE_LINK, DEVICE_NAME, IOCTL_QUERY_COUNTERS};
 
 use crate::clock::TICK_MS;
-use crate::parameters::{AcceptMode, Parameters};
+use crate::parameters::Parameters;
 use crate::server::Server;
 use crate::site::PinnedSite;
 
@@ -26,7 +26,7 @@ impl Driver for WskHttpd {
         let server = Server::new(&parameters, site, nt::time::system_ticks())?;
         let options = Options {
             listen: parameters.listen,
-            conditional: parameters.accept_mode == AcceptMode::Conditional,
+            accept: parameters.accept_mode,
             connections_max: parameters.max_connections,
             connections_reserved: parameters.preallocated_connections,
         };
@@ -38,6 +38,9 @@ impl Driver for WskHttpd {
         })?;
         match provider.local_address(passive) {
             Ok(address) => nt::log(format_args!("listening on {address}")),
+            Err(Status::NOT_SUPPORTED) => {
+                nt::log(format_args!("listening on {}", parameters.listen));
+            }
             Err(status) => nt::log(format_args!("listening; its address is not known: {status}")),
         }
         Ok(WskHttpd { provider, timer })

@@ -2,16 +2,8 @@
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use arrayvec::ArrayString;
+use nt::wsk::Accept;
 use nt::{Passive, RegistryKey, Result, Status, ValueError, WideString};
-
-/// How connection requests are filtered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AcceptMode {
-    /// In WskInspectEvent, before the handshake completes (SO_CONDITIONAL_ACCEPT).
-    Conditional,
-    /// In WskAcceptEvent, after it.
-    Event,
-}
 
 /// A REG_DWORD parameter.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +29,10 @@ macro_rules! numbers {
             pub site_image: WideString,
             /// `ListenAddress` and `ListenPort`.
             pub listen: SocketAddr,
-            /// `AcceptMode`.
-            pub accept_mode: AcceptMode,
+            /// `AcceptMode`: where connections are filtered. `conditional`: in WskInspectEvent,
+            /// before the handshake completes; `event`: in WskAcceptEvent, after it; `irp`: when
+            /// WskAccept completed.
+            pub accept_mode: Accept,
             $($(#[doc = $help])+ pub $field: u32,)*
         }
 
@@ -157,13 +151,14 @@ impl Reader<'_> {
         }
     }
 
-    fn accept_mode(&self) -> Result<AcceptMode> {
+    fn accept_mode(&self) -> Result<Accept> {
         let name = "AcceptMode";
         match self.text(name)?.as_deref() {
-            None | Some("conditional") => Ok(AcceptMode::Conditional),
-            Some("event") => Ok(AcceptMode::Event),
+            None | Some("conditional") => Ok(Accept::Conditional),
+            Some("event") => Ok(Accept::Event),
+            Some("irp") => Ok(Accept::Irp),
             Some(other) => {
-                Err(refuse(name, format_args!("{other} is neither conditional nor event")))
+                Err(refuse(name, format_args!("{other} is neither conditional, event nor irp")))
             }
         }
     }

@@ -60,6 +60,11 @@ fn an_address_has_so_many_connections_and_no_more_event() {
 }
 
 #[test]
+fn an_address_has_so_many_connections_and_no_more_irp() {
+    per_address_limit("irp");
+}
+
+#[test]
 fn a_limit_of_zero_is_none() {
     let machine = Machine::start(vec![number("MaxConnectionsPerAddress", 0)]);
     let clients: Vec<Client> = (0..1_100).map(|_| machine.connect()).collect();

@@ -333,7 +333,7 @@ pub struct WSK_CLIENT_CONNECTION_DISPATCH {
 }
 layout!(WSK_CLIENT_CONNECTION_DISPATCH: 24);
 
-import! {
+import! { "netio.sys":
     /// IRQL PASSIVE. The registration and the dispatch stay where they are until deregistered.
     fn WskRegister(npi: *mut WSK_CLIENT_NPI, registration: *mut WSK_REGISTRATION) -> NTSTATUS;
     /// IRQL PASSIVE; blocks until every capture is released and every socket closed.

@@ -63,6 +63,7 @@ kernel_fn! {
     ) -> NTSTATUS {
         // SAFETY: the caller's: DriverEntry runs at PASSIVE_LEVEL.
         let passive = unsafe { Passive::mint() };
+        crate::routines::find(&passive);
         // SAFETY: the caller's: valid for the call.
         let path = unsafe { &*path };
         // SAFETY: as above.
@@ -153,7 +154,7 @@ kernel_fn! {
         if let Some(mut link) = WideString::new(D::DEVICE_LINK) {
             let mut link = link.counted();
             // SAFETY: PASSIVE_LEVEL; made in `create_device`.
-            unsafe { io::IoDeleteSymbolicLink(&raw mut link) };
+            let _ = unsafe { io::IoDeleteSymbolicLink(&raw mut link) };
         }
         // SAFETY: D1: no handle is open, so no request runs or will.
         unsafe { io::IoDeleteDevice(instance.device) };
@@ -170,13 +171,13 @@ kernel_fn! {
         // SAFETY: the I/O manager gave this driver the IRP.
         let location = unsafe { io::IoGetCurrentIrpStackLocation(irp) };
         // SAFETY: as above; the location stays valid until the IRP is completed.
-        let location = unsafe { *location };
-        let result = if location.MajorFunction == io::IRP_MJ_DEVICE_CONTROL {
+        let result = if unsafe { (*location).MajorFunction } == io::IRP_MJ_DEVICE_CONTROL {
             // SAFETY: as above.
-            let buffer = unsafe { (*irp).SystemBuffer };
+            let buffer = unsafe { io::irp_system_buffer(irp) };
             // SAFETY: D1: dispatch routines run only while the instance exists.
             let instance = unsafe { &*INSTANCE.load(Ordering::Acquire).cast::<Instance<D>>() };
-            let [output, input, code, _] = location.Parameters.map(low_dword);
+            // SAFETY: the major function says which parameters these are.
+            let (output, input, code) = unsafe { io::device_io_control(location) };
             let (output, input) = (output as usize, input as usize);
             // SAFETY: METHOD_BUFFERED: the system buffer has room for the longer of both lengths,
             // zeroed behind the input, and is null only when both are zero.
@@ -194,19 +195,11 @@ kernel_fn! {
             Err(status) => (status.raw(), 0),
         };
         // SAFETY: still ours until completed.
-        unsafe { (*irp).IoStatus.Status = status };
-        // SAFETY: as above.
-        unsafe { (*irp).IoStatus.Information = information };
+        unsafe { io::set_irp_outcome(irp, status, information) };
         // SAFETY: completed once, used no more.
         unsafe { io::IofCompleteRequest(irp, io::IO_NO_INCREMENT) };
         status
     }
-}
-
-/// A ULONG parameter: the low half of its eight octets.
-#[allow(clippy::cast_possible_truncation)] // that is the point
-const fn low_dword(word: usize) -> u32 {
-    word as u32
 }
 
 /// # Safety

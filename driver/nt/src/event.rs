@@ -45,7 +45,7 @@ impl Event {
     pub fn wait(&self, _passive: &Passive) {
         // SAFETY: E1; at PASSIVE_LEVEL a wait without timeout is allowed and returns when
         // signalled.
-        unsafe {
+        let _ = unsafe {
             ke::KeWaitForSingleObject(
                 self.0.get().cast(),
                 ke::Executive,

@@ -1,5 +1,5 @@
 //! Files, read once and whole.
-use nt_sys::ntdef::{HANDLE, IO_STATUS_BLOCK, LARGE_INTEGER};
+use nt_sys::ntdef::{HANDLE, IO_STATUS_BLOCK, LARGE_INTEGER, io_information};
 use nt_sys::zw::{self, FILE_STANDARD_INFORMATION};
 
 use crate::registry::object_attributes;
@@ -20,7 +20,7 @@ impl File {
     pub fn open(_passive: &Passive, path: &mut WideString) -> Result<File> {
         let mut name = path.counted();
         let mut attributes = object_attributes(&mut name);
-        let mut status = IO_STATUS_BLOCK { Status: 0, Information: 0 };
+        let mut status = IO_STATUS_BLOCK::default();
         let mut file = core::ptr::null_mut();
         // SAFETY: F2; every pointer is valid for the call or null where null is allowed.
         let result = unsafe {
@@ -47,7 +47,7 @@ impl File {
     /// # Errors
     /// What `ZwQueryInformationFile` returned.
     pub fn len(&self, _passive: &Passive) -> Result<u64> {
-        let mut status = IO_STATUS_BLOCK { Status: 0, Information: 0 };
+        let mut status = IO_STATUS_BLOCK::default();
         // SAFETY: plain data, overwritten by the call.
         let mut standard: FILE_STANDARD_INFORMATION = unsafe { core::mem::zeroed() };
         let octets = u32::try_from(size_of::<FILE_STANDARD_INFORMATION>()).unwrap_or(0);
@@ -76,14 +76,14 @@ impl File {
         while at < buffer.len() {
             let rest = buffer.get_mut(at..).unwrap_or_default();
             let wanted = u32::try_from(rest.len()).unwrap_or(u32::MAX).min(READ_BYTES);
-            let mut status = IO_STATUS_BLOCK { Status: 0, Information: 0 };
+            let mut status = IO_STATUS_BLOCK::default();
             let mut offset = LARGE_INTEGER { QuadPart: i64::try_from(at).unwrap_or(i64::MAX) };
             // SAFETY: F1, F2; `rest` is writable for `wanted` octets.
             let result = unsafe {
                 zw::ZwReadFile(
                     self.0,
                     core::ptr::null_mut(),
-                    core::ptr::null_mut(),
+                    None,
                     core::ptr::null_mut(),
                     &raw mut status,
                     rest.as_mut_ptr().cast(),
@@ -93,10 +93,11 @@ impl File {
                 )
             };
             Status::check(result)?;
-            if status.Information == 0 || status.Information > wanted as usize {
+            let octets = io_information(&status);
+            if octets == 0 || octets > wanted as usize {
                 return Err(Status::FILE_CORRUPT_ERROR);
             }
-            at += status.Information;
+            at += octets;
         }
         Ok(())
     }
@@ -105,6 +106,6 @@ impl File {
 impl Drop for File {
     fn drop(&mut self) {
         // SAFETY: F1; files live only in code that holds a `Passive` (F2).
-        unsafe { zw::ZwClose(self.0) };
+        let _ = unsafe { zw::ZwClose(self.0) };
     }
 }

@@ -47,8 +47,7 @@ impl EmbeddedIrp {
 /// Called in the IRP's completion routine, or after it.
 pub(crate) unsafe fn outcome(irp: *const IRP) -> (NTSTATUS, usize) {
     // SAFETY: the caller's.
-    let status = unsafe { (*irp).IoStatus };
-    (status.Status, status.Information)
+    unsafe { io::irp_outcome(irp) }
 }
 
 /// A request that a thread at PASSIVE_LEVEL waits for.
@@ -59,6 +58,21 @@ pub(crate) struct SyncRequest {
 }
 
 impl SyncRequest {
+    /// A request that can be made later, whatever memory there is then.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES`.
+    pub(crate) fn new() -> Result<PoolBox<SyncRequest>> {
+        PoolBox::new(
+            Tag::Object,
+            SyncRequest {
+                irp: EmbeddedIrp::new(),
+                done: Event::new()?,
+                outcome: UnsafeCell::new((0, 0)),
+            },
+        )
+    }
+
     /// Submits one IRP with `call` and waits for its completion; returns its information.
     ///
     /// `call` gets the IRP and passes it to exactly one WSK function, whose return value it
@@ -67,17 +81,19 @@ impl SyncRequest {
     /// # Errors
     /// The completion's status, or `INSUFFICIENT_RESOURCES` before anything was submitted.
     pub(crate) fn run(passive: &Passive, call: impl FnOnce(*mut IRP) -> NTSTATUS) -> Result<usize> {
-        let request = PoolBox::new(
-            Tag::Object,
-            SyncRequest {
-                irp: EmbeddedIrp::new(),
-                done: Event::new()?,
-                outcome: UnsafeCell::new((0, 0)),
-            },
-        )?;
+        SyncRequest::submit(&mut SyncRequest::new()?, passive, call)
+    }
+
+    /// As [`SyncRequest::run`], of a request that was made earlier; again and again.
+    pub(crate) fn submit(
+        request: &mut PoolBox<SyncRequest>,
+        passive: &Passive,
+        call: impl FnOnce(*mut IRP) -> NTSTATUS,
+    ) -> Result<usize> {
         let this = request.as_ptr();
         let irp = &raw const request.irp;
-        // SAFETY: fresh, in the pool until this function returns, which waits for the completion.
+        request.done.clear();
+        // SAFETY: idle (borrowed mutably, and waited for below), in the pool until dropped.
         let irp = unsafe { EmbeddedIrp::prepare(irp, Some(sync_complete), this.cast()) };
         call(irp);
         request.done.wait(passive);

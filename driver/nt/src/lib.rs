@@ -5,7 +5,7 @@
 //! a [`Passive`] token; everything else may be called at IRQL <= DISPATCH_LEVEL.
 //!
 //! - memory: [`PoolBox`], [`PoolSlice`], [`PoolArc`], [`Lookaside`], [`Pinned`]
-//! - waiting and timing: [`SpinLock`], [`Event`], [`Timer`], [`time`]
+//! - waiting and timing: [`SpinLock`], [`Event`], [`Timer`], [`SystemThread`], [`time`]
 //! - the outside: [`RegistryKey`], [`File`], [`driver`], [`log()`]
 //! - the network: [`wsk`]
 #![no_std]
@@ -23,8 +23,10 @@ mod mdl;
 mod pool;
 pub mod processor;
 mod registry;
+mod routines;
 mod spinlock;
 mod status;
+mod thread;
 pub mod time;
 mod timer;
 mod unicode;
@@ -42,5 +44,6 @@ pub use pool::{PoolBox, PoolSlice, Tag};
 pub use registry::{RegistryKey, ValueError};
 pub use spinlock::SpinLock;
 pub use status::{Result, Status};
+pub use thread::{SystemThread, ThreadRoutine};
 pub use timer::{Timer, TimerRoutine};
 pub use unicode::WideString;

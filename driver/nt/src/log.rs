@@ -26,5 +26,7 @@ pub fn log(message: fmt::Arguments<'_>) {
     // Writing to `Message` never fails: it cuts.
     let _ = writeln!(line, "wskhttpd: {message}");
     // SAFETY: the format takes one string and both are terminated (`used` stops short of the end).
-    unsafe { nt_sys::io::DbgPrint(c"%s".as_ptr(), line.octets.as_ptr().cast()) };
+    unsafe {
+        nt_sys::io::DbgPrint(c"%s".as_ptr(), line.octets.as_ptr().cast::<core::ffi::c_char>())
+    };
 }

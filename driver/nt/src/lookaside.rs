@@ -7,16 +7,20 @@ use core::ptr::NonNull;
 
 use nt_sys::ex::{self, LOOKASIDE_LIST_EX};
 
-use crate::pool::{PoolBox, Tag};
-use crate::{PoolArc, Result, Status};
+use crate::pool::{self, PoolBox, Tag};
+use crate::{PoolArc, Result, Status, routines};
 
 /// A lookaside list of untyped entries.
 ///
 /// L1: 16-aligned, non-paged, initialised in place in its own pool block, depth left to the
 /// kernel. L2: entries have the octets given at creation and are 16-aligned. L3: entries are
 /// uninitialised when taken. L4: entries go back to the list they came from, all of them before
-/// the list is dropped.
-pub(crate) struct RawLookaside(PoolBox<UnsafeCell<LOOKASIDE_LIST_EX>>);
+/// the list is dropped. L7: on a kernel without such lists every entry is an allocation.
+pub(crate) struct RawLookaside {
+    list: Option<PoolBox<UnsafeCell<LOOKASIDE_LIST_EX>>>,
+    tag: Tag,
+    octets: usize,
+}
 
 // SAFETY: the list is synchronised by interlocked operations; only its address is used (L1).
 unsafe impl Send for RawLookaside {}
@@ -25,52 +29,48 @@ unsafe impl Sync for RawLookaside {}
 
 impl RawLookaside {
     pub(crate) fn new(tag: Tag, octets: usize) -> Result<RawLookaside> {
+        let Some((Some(initialize), _)) = routines::lookaside_lists() else {
+            return Ok(RawLookaside { list: None, tag, octets });
+        };
         // SAFETY: plain data; initialised below.
-        let list = PoolBox::new(Tag::Object, unsafe { core::mem::zeroed() })?;
-        let list = core::mem::ManuallyDrop::new(RawLookaside(list));
+        let list: PoolBox<UnsafeCell<LOOKASIDE_LIST_EX>> =
+            PoolBox::new(Tag::Object, unsafe { core::mem::zeroed() })?;
         // SAFETY: L1; no own allocator, flags and depth zero as the DDI wants.
         let status = unsafe {
-            ex::ExInitializeLookasideListEx(
-                list.0.get(),
-                core::ptr::null_mut(),
-                core::ptr::null_mut(),
-                ex::NonPagedPoolNx,
-                0,
-                octets,
-                tag.raw(),
-                0,
-            )
+            initialize(list.get().cast(), None, None, ex::NonPagedPoolNx, 0, octets, tag.raw(), 0)
         };
-        match Status::check(status) {
-            Ok(()) => Ok(core::mem::ManuallyDrop::into_inner(list)),
-            Err(status) => {
-                let RawLookaside(block) = &*list;
-                // SAFETY: the list was not initialised, so only its memory is given back.
-                drop(unsafe { core::ptr::read(block) });
-                Err(status)
-            }
-        }
+        Status::check(status)?;
+        Ok(RawLookaside { list: Some(list), tag, octets })
     }
 
     /// Takes an uninitialised entry. IRQL <= DISPATCH.
     pub(crate) fn take(&self) -> Option<NonNull<u8>> {
+        let Some(list) = &self.list else { return pool::allocate(self.tag, self.octets).ok() };
         // SAFETY: L1: initialised until dropped.
-        let entry = unsafe { ex::ExAllocateFromLookasideListEx(self.0.get()) };
+        let entry = unsafe { ex::ExAllocateFromLookasideListEx(list.get()) };
         NonNull::new(entry.cast())
     }
 
     /// # Safety
     /// `entry` was taken from this list and is used no more (L4). IRQL <= DISPATCH.
     pub(crate) unsafe fn give(&self, entry: NonNull<u8>) {
-        // SAFETY: the caller's, and L1.
-        unsafe { ex::ExFreeToLookasideListEx(self.0.get(), entry.as_ptr().cast()) };
+        match &self.list {
+            // SAFETY: the caller's, and L1.
+            Some(list) => unsafe {
+                ex::ExFreeToLookasideListEx(list.get(), entry.as_ptr().cast());
+            },
+            // SAFETY: the caller's, and L7.
+            None => unsafe { pool::free(entry, self.tag) },
+        }
     }
 }
 
 impl Drop for RawLookaside {
     fn drop(&mut self) {
-        // SAFETY: L1, L4.
-        unsafe { ex::ExDeleteLookasideListEx(self.0.get()) };
+        if let (Some(list), Some((_, Some(delete)))) = (&self.list, routines::lookaside_lists()) {
+            // SAFETY: L1, L4.
+            unsafe { delete(list.get().cast()) };
+        }
     }
 }
 

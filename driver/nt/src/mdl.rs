@@ -91,6 +91,11 @@ impl<const PAGES: usize> MdlRoom<PAGES> {
     /// Octets that fit whatever their offset in a page is.
     pub(crate) const BYTES_MAX: usize = (PAGES - 1) * PAGE_SIZE;
 
+    /// The MDL, for who described something with it.
+    pub(crate) fn get(&self) -> *mut MDL {
+        self.mdl.get().cast()
+    }
+
     /// Describes `len` octets at `base`.
     ///
     /// # Safety
@@ -105,7 +110,8 @@ impl<const PAGES: usize> MdlRoom<PAGES> {
         mdl
     }
 
-    /// Describes `len` octets of `pinned` from `offset`; `None` when they are not all inside.
+    /// Describes `len` octets of `pinned` from `offset`; `None` when they are not all inside. With
+    /// `frames` it finds the page frames anew, not by `IoBuildPartialMdl`.
     ///
     /// # Safety
     /// `pinned` outlives every use of the MDL, and no chain that is in use contains this MDL.
@@ -114,6 +120,7 @@ impl<const PAGES: usize> MdlRoom<PAGES> {
         pinned: &Pinned,
         offset: usize,
         len: usize,
+        frames: bool,
     ) -> Option<*mut MDL> {
         let end = offset.checked_add(len)?;
         if len == 0 || len > Self::BYTES_MAX || end > pinned.len {
@@ -122,6 +129,10 @@ impl<const PAGES: usize> MdlRoom<PAGES> {
         let length = u32::try_from(len).ok()?;
         let mdl = self.mdl.get().cast::<MDL>();
         let base = pinned.octets.as_ptr().wrapping_add(offset);
+        if frames {
+            // SAFETY: M1: non-paged memory; `len` is checked above; the rest is the caller's.
+            return Some(unsafe { self.describe(base, length) });
+        }
         // SAFETY: room for `PAGES` frames follows; `len` is checked above. The target's own size
         // must be set before `IoBuildPartialMdl`, which this does.
         unsafe { mm::MmInitializeMdl(mdl, base.cast(), length) };

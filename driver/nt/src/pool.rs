@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 
 use nt_sys::ex;
 
-use crate::{Result, Status};
+use crate::{Result, Status, routines};
 
 /// Pool tags, as poolmon shows them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +18,8 @@ pub enum Tag {
     Head,
     /// `WhSn`: send slots.
     Send,
+    /// `WhRc`: buffers of receives by IRP.
+    Receive,
     /// `WhSi`: site images.
     Site,
     /// `WhKo`: kernel objects (events, timers, lookaside lists, IRPs).
@@ -32,6 +34,7 @@ impl Tag {
             Tag::Connection => b"WhCn",
             Tag::Head => b"WhHd",
             Tag::Send => b"WhSn",
+            Tag::Receive => b"WhRc",
             Tag::Site => b"WhSi",
             Tag::Object => b"WhKo",
         })
@@ -43,9 +46,22 @@ const POOL_ALIGN: usize = 16;
 
 /// Allocates zeroed non-paged memory for `octets` octets (at least one).
 pub(crate) fn allocate(tag: Tag, octets: usize) -> Result<NonNull<u8>> {
+    let octets = octets.max(1);
+    let Some(allocate) = routines::allocate_pool2() else { return allocate_old(tag, octets) };
     // SAFETY: non-paged pool may be asked for at IRQL <= DISPATCH; the tag is not zero.
-    let block = unsafe { ex::ExAllocatePool2(ex::POOL_FLAG_NON_PAGED, octets.max(1), tag.raw()) };
+    let block = unsafe { allocate(ex::POOL_FLAG_NON_PAGED, octets, tag.raw()) };
     NonNull::new(block.cast()).ok_or(Status::INSUFFICIENT_RESOURCES)
+}
+
+/// On kernels without `ExAllocatePool2`, which zeroes.
+#[cold]
+fn allocate_old(tag: Tag, octets: usize) -> Result<NonNull<u8>> {
+    // SAFETY: as in `allocate`.
+    let block = unsafe { ex::ExAllocatePoolWithTag(ex::NonPagedPoolNx, octets, tag.raw()) };
+    let block = NonNull::new(block.cast::<u8>()).ok_or(Status::INSUFFICIENT_RESOURCES)?;
+    // SAFETY: allocated just now.
+    unsafe { block.write_bytes(0, octets) };
+    Ok(block)
 }
 
 /// # Safety

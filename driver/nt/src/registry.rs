@@ -132,7 +132,7 @@ impl RegistryKey {
 impl Drop for RegistryKey {
     fn drop(&mut self) {
         // SAFETY: K1; keys live only in the driver's entry, at PASSIVE_LEVEL (K2).
-        unsafe { zw::ZwClose(self.0) };
+        let _ = unsafe { zw::ZwClose(self.0) };
     }
 }
 

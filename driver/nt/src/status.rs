@@ -19,6 +19,8 @@ impl Status {
     pub const INVALID_DEVICE_REQUEST: Status = Status(ntdef::STATUS_INVALID_DEVICE_REQUEST);
     /// `STATUS_INVALID_DEVICE_STATE`.
     pub const INVALID_DEVICE_STATE: Status = Status(ntdef::STATUS_INVALID_DEVICE_STATE);
+    /// `STATUS_NOT_SUPPORTED`.
+    pub const NOT_SUPPORTED: Status = Status(ntdef::STATUS_NOT_SUPPORTED);
     /// `STATUS_BUFFER_TOO_SMALL`.
     pub const BUFFER_TOO_SMALL: Status = Status(ntdef::STATUS_BUFFER_TOO_SMALL);
     /// `STATUS_INSUFFICIENT_RESOURCES`.

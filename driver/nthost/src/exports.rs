@@ -16,11 +16,14 @@ use crate::nt::mdl::{
     IoAllocateMdl, IoBuildPartialMdl, IoFreeMdl, MmBuildMdlForNonPagedPool,
     MmMapLockedPagesSpecifyCache,
 };
-use crate::nt::pool::{ExAllocatePool2, ExFreePoolWithTag};
+use crate::nt::pool::{ExAllocatePool2, ExAllocatePoolWithTag, ExFreePoolWithTag};
 use crate::nt::registry::{ZwOpenKey, ZwQueryValueKey};
+use crate::nt::routine::MmGetSystemRoutineAddress;
 use crate::nt::spinlock::{KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock};
+use crate::nt::thread::{ObReferenceObjectByHandle, ObfDereferenceObject, PsCreateSystemThread};
 use crate::nt::time::{
-    KeGetCurrentProcessorNumberEx, KeQueryActiveProcessorCountEx, KeQuerySystemTimePrecise,
+    KeGetCurrentProcessorNumberEx, KeQueryActiveProcessorCountEx, KeQuerySystemTime,
+    KeQuerySystemTimePrecise,
 };
 use crate::nt::timer::{
     KeCancelTimer, KeFlushQueuedDpcs, KeInitializeDpc, KeInitializeTimer, KeSetTimerEx,
@@ -53,14 +56,16 @@ macro_rules! exports {
 
 exports! {
     "ntoskrnl.exe":
-        DbgPrint ExAllocatePool2 ExDeleteLookasideListEx ExFreePoolWithTag
+        DbgPrint ExAllocatePool2 ExAllocatePoolWithTag ExDeleteLookasideListEx ExFreePoolWithTag
         ExInitializeLookasideListEx ExpInterlockedPopEntrySList ExpInterlockedPushEntrySList
         IoAllocateMdl IoBuildPartialMdl IoCreateDevice IoCreateSymbolicLink IoDeleteDevice
         IoDeleteSymbolicLink IoFreeMdl IoInitializeIrp IoReuseIrp IofCompleteRequest
         KeAcquireSpinLockRaiseToDpc KeBugCheckEx KeCancelTimer KeClearEvent KeFlushQueuedDpcs
         KeGetCurrentProcessorNumberEx KeInitializeDpc KeInitializeEvent KeInitializeTimer
-        KeQueryActiveProcessorCountEx KeQuerySystemTimePrecise KeReleaseSpinLock KeSetEvent
-        KeSetTimerEx KeWaitForSingleObject MmBuildMdlForNonPagedPool MmMapLockedPagesSpecifyCache
+        KeQueryActiveProcessorCountEx KeQuerySystemTime KeQuerySystemTimePrecise KeReleaseSpinLock
+        KeSetEvent KeSetTimerEx KeWaitForSingleObject MmBuildMdlForNonPagedPool
+        MmGetSystemRoutineAddress MmMapLockedPagesSpecifyCache ObReferenceObjectByHandle
+        ObfDereferenceObject PsCreateSystemThread
         ZwClose ZwCreateFile ZwOpenKey ZwQueryInformationFile ZwQueryValueKey ZwReadFile;
     "netio.sys":
         WskCaptureProviderNPI WskDeregister WskRegister WskReleaseProviderNPI;

@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::loader::LoadError;
 use crate::loader::image::Image;
 use crate::loader::mapping::Mapping;
-use crate::nt::{device, handle, irp, lookaside, mdl, pool, timer};
+use crate::nt::{device, handle, irp, lookaside, mdl, pool, thread, timer};
 use crate::processor::Processor;
 use crate::wsk;
 
@@ -46,6 +46,11 @@ pub struct Options {
     pub control_socket: Option<PathBuf>,
     /// What the driver prints goes to stderr too.
     pub log: bool,
+    /// A provider that serves by IRP only and has little besides: it refuses event callbacks and
+    /// chained MDLs, and cannot end one side of a connection.
+    pub irp_only: bool,
+    /// Exports that MmGetSystemRoutineAddress does not find.
+    pub absent: Vec<String>,
     /// Longest wait of the driver, 90 s when zero; one that is longer is reported as a hang.
     pub wait_max: Duration,
 }
@@ -71,6 +76,8 @@ pub(crate) struct State {
     pub(crate) registry: Vec<(String, Value)>,
     pub(crate) files: Vec<(String, Arc<Vec<u8>>)>,
     pub(crate) wait_max: Duration,
+    pub(crate) irp_only: bool,
+    pub(crate) absent: Vec<String>,
     service: std::sync::OnceLock<String>,
 }
 
@@ -123,6 +130,8 @@ impl Host {
             registry: options.registry,
             files: files.collect(),
             wait_max: Some(options.wait_max).filter(|max| !max.is_zero()).unwrap_or(WAIT_MAX),
+            irp_only: options.irp_only,
+            absent: options.absent,
             service: std::sync::OnceLock::new(),
         };
         let state: &'static State = Box::leak(Box::new(state));
@@ -209,6 +218,12 @@ impl Host {
         ledger()
     }
 
+    /// The transport under every listening socket goes away: the client is told by an accept event
+    /// without a socket, and can only close the listener.
+    pub fn lose_listeners(&self) {
+        wsk::listener::lose();
+    }
+
     /// What the driver printed, oldest first, each line with its end.
     pub fn log(&self) -> Vec<String> {
         crate::log::last(usize::MAX)
@@ -231,7 +246,9 @@ impl Host {
             let _ = thread.join();
         }
         // Nothing of the image runs any more.
-        self.image = None;
+        if let Some(image) = self.image.take() {
+            image.unmap();
+        }
         ledger()
     }
 }
@@ -241,6 +258,7 @@ fn reset() {
     irp::reset();
     timer::reset();
     handle::reset();
+    thread::reset();
     device::reset();
     lookaside::LISTS.clear();
     mdl::MDLS.clear();
@@ -253,6 +271,7 @@ fn ledger() -> Ledger {
     irp::enter(&mut ledger);
     timer::ARMED.enter(&mut ledger);
     handle::enter(&mut ledger);
+    thread::enter(&mut ledger);
     device::enter(&mut ledger);
     lookaside::LISTS.enter(&mut ledger);
     mdl::MDLS.enter(&mut ledger);

@@ -7,6 +7,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | `host` | starting, loading a driver, unloading, the ledger |
+//! | `loader` | images of drivers: checked, mapped, bound to the exports |
 //! | `processor` | threads as processors: IRQL, mailbox, event loop |
 //! | [`verifier`] | the rules, and the report of a broken one |
 //! | `nt` | `Ex*`, `Io*`, `Ke*`, `Mm*`, `Zw*` |

@@ -13,6 +13,7 @@ use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use crate::live::buffer::ReceiveBuffer;
 use crate::nt::lock;
 use crate::verifier::{Rule, violation};
+use crate::wsk::inspect::{self, Pended};
 use crate::wsk::{connection::Connection, listener::Listener};
 
 /// Entries into the driver that may nest: an event, a completion inside it, one spare.
@@ -23,6 +24,10 @@ const EVENTS_MAX: usize = 256;
 const WAKE: u64 = 0;
 /// Marks the address of a listener.
 const LISTENER: u64 = 1;
+/// Marks the serial number of a pended request, above the marks.
+const PENDED: u64 = 2;
+/// Bits below the serial number.
+const MARK_BITS: u32 = 2;
 
 thread_local! {
     static INDEX: Cell<usize> = const { Cell::new(0) };
@@ -30,6 +35,7 @@ thread_local! {
     static IRQL: Cell<KIRQL> = const { Cell::new(PASSIVE_LEVEL) };
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     static CALLBACK: Cell<&'static str> = const { Cell::new("no callback") };
+    static SYSTEM_THREAD: Cell<bool> = const { Cell::new(false) };
     static MARK: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -41,6 +47,16 @@ pub(crate) fn index() -> usize {
 /// True on the thread that is processor `index`.
 pub(crate) fn is(index: usize) -> bool {
     IS_PROCESSOR.get() && INDEX.get() == index
+}
+
+/// This thread is one of the driver's own.
+pub(crate) fn this_is_a_system_thread() {
+    SYSTEM_THREAD.set(true);
+}
+
+/// True on a thread that the driver started.
+pub(crate) fn is_system_thread() -> bool {
+    SYSTEM_THREAD.get()
 }
 
 /// A value of this thread's own, never zero.
@@ -118,8 +134,12 @@ pub(crate) enum Task {
     Barrier(Sender<()>),
     /// A connection has something to do at home.
     Connection(&'static Connection),
+    /// A pended request was accepted.
+    Establish(&'static Listener, Pended),
     /// A new listener to watch.
     Watch(&'static Listener),
+    /// A listener is dead.
+    Lost(&'static Listener),
     /// A listener to watch no more.
     Forget(&'static Listener),
 }
@@ -174,6 +194,19 @@ impl Processor {
         Ok(epoll::add(&self.epoll, file, epoll::EventData::new_u64(data), flags)?)
     }
 
+    /// Watches for the end of a pended request, until forgotten.
+    pub(crate) fn watch_pended(&self, serial: u32, file: &OwnedFd) -> io::Result<()> {
+        use epoll::EventFlags as Flags;
+        let data = epoll::EventData::new_u64(u64::from(serial) << MARK_BITS | PENDED);
+        Ok(epoll::add(&self.epoll, file, data, Flags::RDHUP | Flags::ET)?)
+    }
+
+    /// Undoes that.
+    pub(crate) fn forget_pended(&self, file: &OwnedFd) {
+        // Not watched when it was decided before it was pended.
+        let _ = epoll::delete(&self.epoll, file);
+    }
+
     /// The life of the processor's thread.
     pub(crate) fn run(&self, index: usize) {
         INDEX.set(index);
@@ -222,6 +255,9 @@ impl Processor {
                 // SAFETY: listeners are never freed.
                 unsafe { &*listener }.accept_ready(index);
             }
+            data if data & PENDED != 0 => {
+                inspect::pended_ready((data >> MARK_BITS) as u32, flags);
+            }
             data => {
                 let connection: *const Connection =
                     core::ptr::with_exposed_provenance(data as usize);
@@ -241,7 +277,9 @@ impl Processor {
                     let _ = done.send(());
                 }
                 Task::Connection(connection) => connection.at_home(buffer),
+                Task::Establish(listener, pended) => listener.establish_pended(pended),
                 Task::Watch(listener) => self.watch_listener(listener),
+                Task::Lost(listener) => listener.tell_lost(),
                 Task::Forget(listener) => {
                     listener.with_file(|file| {
                         // Gone already when the file is.

@@ -1,6 +1,6 @@
 //! The rules of the kernel that a driver must keep, and what happens when it does not.
 //!
-//! Rules 1 to 30 are WSK's, in the order of the documentation; those from 101 are NT's. Shadow
+//! Rules below 101 are WSK's, in the order of the documentation; the others are NT's. Shadow
 //! state lives with the objects concerned, outside the driver.
 use std::backtrace::Backtrace;
 use std::fmt::{self, Write as _};
@@ -42,7 +42,7 @@ rules! {
     WaitInCallback = 7: "callbacks and completions never wait",
     DeadListener = 8: "a listener whose AcceptSocket was NULL is only closed",
     AcceptResult = 9:
-        "WskAcceptEvent returns SUCCESS or REQUEST_NOT_ACCEPTED; a refused socket is not used",
+        "WskAcceptEvent returns SUCCESS or REQUEST_NOT_ACCEPTED, WskAbortEvent SUCCESS",
     AcceptOutputs = 10:
         "a socket with enabled events has context and table when WskAcceptEvent returns",
     ReceiveResult = 14:
@@ -54,8 +54,6 @@ rules! {
         "buffers and MDLs of a send do not change and are not freed until it completed",
     AbortiveBuffer = 23: "an abortive disconnect has no buffer",
     CallDuringClose = 25: "no call into a socket runs when it is closed, and none follows",
-    WaitForClose = 28: "a close is not waited for in a callback",
-    AfterForcedClose = 30: "a dead socket is only closed",
     Irql = 101: "each function has a highest IRQL",
     Flags = 102: "flags and parameters are those the function knows",
     IrpShape = 103: "an IRP is initialised, has a free stack location and a completion routine",

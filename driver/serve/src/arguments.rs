@@ -70,8 +70,10 @@ fn parameters_help() -> String {
         let (name, default, min, max) = (number.name, number.default, number.min, number.max);
         let _ = writeln!(help, "  {name}={default}  ({min} to {max})\n     {}", number.help);
     }
-    help.push_str("  AcceptMode=conditional  (or event)\n      Where connections are filtered: ");
-    help.push_str("before their handshake completes, or after it.\n\n");
+    help.push_str(
+        "  AcceptMode=conditional  (or event, irp)\n      Where connections are filtered: ",
+    );
+    help.push_str("before their handshake completes, after it, or after WskAccept.\n\n");
     help.push_str(
         "Exit codes: 0 served and left nothing behind; 2 refused to start; 3 the driver ",
     );

@@ -1,5 +1,6 @@
 //! Load the driver into the host, wait for a signal, unload it.
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -40,9 +41,10 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
         log: serve.verbose,
         wait_max: Duration::from_millis(setting(serve, "StopMs") + setting(serve, "DrainMs"))
             + STOP_SLACK,
+        ..Options::default()
     })
     .context("the host cannot start")?;
-    if let Err(status) = load(&mut host, image_file.as_deref())? {
+    if let Err(status) = load(&mut host, serve.image.as_deref().zip(image_file.as_deref()))? {
         let said = host.log();
         let reason = said.last().map_or("", String::as_str).trim();
         let reason = reason.strip_prefix("wskhttpd: ").unwrap_or(reason).to_owned();
@@ -71,15 +73,15 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
 }
 
 /// Loads the driver that is linked in, or the image; the status of an entry that failed.
-fn load(host: &mut Host, image: Option<&[u8]>) -> Result<std::result::Result<(), i32>> {
-    let Some(image) = image else {
+fn load(host: &mut Host, image: Option<(&Path, &[u8])>) -> Result<std::result::Result<(), i32>> {
+    let Some((path, image)) = image else {
         return Ok(host.load(SERVICE_NAME, nt::driver::entry::<WskHttpd>));
     };
     match host.load_image(SERVICE_NAME, image) {
         Ok(()) => Ok(Ok(())),
         Err(LoadFailure::Entry(status)) => Ok(Err(status)),
-        Err(LoadFailure::Image(error)) => Err(error).context("--image"),
-        Err(LoadFailure::Memory(error)) => Err(error).context("--image"),
+        Err(LoadFailure::Image(error)) => Err(error).with_context(|| path.display().to_string()),
+        Err(LoadFailure::Memory(error)) => Err(error).with_context(|| path.display().to_string()),
     }
 }
 

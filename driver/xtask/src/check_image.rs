@@ -15,6 +15,10 @@ use pe_file::PeFile;
 
 /// Octets of a release image at most.
 const IMAGE_BYTES_MAX: usize = 200 * 1024;
+/// The modules that a driver may need.
+const MODULES: [&str; 2] = ["ntoskrnl.exe", "netio.sys"];
+/// What compilers call where a frame is larger than a page.
+const CHKSTK: &str = "__chkstk";
 /// Octets of a frame at most: beyond a page the compiler would call `__chkstk`.
 const FRAME_BYTES_MAX: u64 = 4096;
 
@@ -29,7 +33,7 @@ pub(crate) fn check_image(root: &Path, file: &Path) -> Result<bool> {
     for (module, name) in &image.imports {
         println!("    {module} {name}");
     }
-    println!("largest frame: {} octets at {:#x}", code.frame, code.frame_at);
+    println!("largest frame: {} octets, function at {:#x}", code.frame, code.frame_at);
     let findings = findings(&image, &octets, &exported(&exports), &code);
     for finding in &findings {
         println!("{}: {finding}", file.display());
@@ -66,10 +70,13 @@ fn findings(
     check(image.machine == 0x8664, format!("machine {:#06x}, not x86-64", image.machine));
     check(image.subsystem == 1, format!("subsystem {}, not native", image.subsystem));
     check(octets.len() <= IMAGE_BYTES_MAX, format!("{} octets are too many", octets.len()));
-    check(!image.thread_local, "it has thread-local storage".to_owned());
+    let is_tls = |section: &pe_file::Section| section.name.starts_with(".tls");
+    let thread_local = image.thread_local || image.sections.iter().any(is_tls);
+    check(!thread_local, "it has thread-local storage".to_owned());
     check(image.relocatable, "it has no relocations".to_owned());
     let sum = pe_file::checksum(octets, image.checksum_at);
     let stored = image.checksum;
+    check(stored != 0, "no checksum".to_owned());
     check(stored == sum, format!("checksum {stored:#x} where {sum:#x} is right"));
     for section in &image.sections {
         let name = &section.name;
@@ -77,13 +84,19 @@ fn findings(
     }
     for import in &image.imports {
         let (module, name) = import;
-        check(name != "__chkstk", "a frame is larger than a page: __chkstk".to_owned());
+        check(MODULES.contains(&module.as_str()), format!("{module} is no module for drivers"));
+        check(name != CHKSTK, format!("a frame is larger than a page: {CHKSTK}"));
         check(exported.contains(import), format!("the host does not export {module}!{name}"));
     }
+    let defines = image.exports.iter().any(|name| name == CHKSTK);
+    check(!defines, format!("it defines {CHKSTK}: a frame is larger than a page"));
     let (frame, at) = (code.frame, code.frame_at);
     check(frame < FRAME_BYTES_MAX, format!("a frame of {frame} octets at {at:#x}"));
+    for at in &code.probed_frames {
+        check(false, format!("a frame that needs __chkstk, or none that is known, at {at:#x}"));
+    }
     for at in &code.wide_vectors {
-        check(false, format!("a ymm or zmm register at {at:#x}"));
+        check(false, format!("a ymm or zmm register is used or cleared at {at:#x}"));
     }
     findings
 }
@@ -110,6 +123,7 @@ mod tests {
                 execute: true,
             }],
             imports: vec![("ntoskrnl.exe".to_owned(), "DbgPrint".to_owned())],
+            exports: vec!["DriverEntry".to_owned()],
             functions: Vec::new(),
         }
     }
@@ -136,7 +150,12 @@ mod tests {
             ("subsystem", |image, _| image.subsystem = 3),
             ("thread-local", |image, _| image.thread_local = true),
             ("relocations", |image, _| image.relocatable = false),
-            ("checksum", |image, _| image.checksum ^= 1),
+            ("thread-local", |image, _| image.sections[0].name = ".tls$".to_owned()),
+            ("is right", |image, _| image.checksum ^= 1),
+            ("no checksum", |image, _| image.checksum = 0),
+            ("hal.dll is no module", |image, _| image.imports[0].0 = "hal.dll".to_owned()),
+            ("defines __chkstk", |image, _| image.exports.push("__chkstk".to_owned())),
+            ("needs __chkstk", |_, code| code.probed_frames.push(0x1000)),
             ("writable code", |image, _| image.sections[0].write = true),
             ("hal.dll!DbgPrint", |image, _| image.imports[0].0 = "hal.dll".to_owned()),
             ("!malloc", |image, _| image.imports[0].1 = "malloc".to_owned()),

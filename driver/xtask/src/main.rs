@@ -1,9 +1,11 @@
 //! Development tasks. `cargo xtask tidy` checks what the compiler does not: which crate may
-//! contain what, how long things are, that documents name files that exist.
+//! contain what, how long things are, that documents name files that exist. `cargo xtask image`
+//! builds the driver's image.
 
 #![forbid(unsafe_code)]
 
 mod check_image;
+mod image;
 mod tidy;
 
 use std::env;
@@ -28,6 +30,15 @@ enum Task {
         #[arg(long)]
         bless: bool,
     },
+    /// Build wskhttpd.sys into target/x86_64-pc-windows-msvc/release
+    Image {
+        /// With debug assertions, into .../debug
+        #[arg(long)]
+        debug: bool,
+        /// Build nothing: check the crates of the image for aarch64-pc-windows-msvc
+        #[arg(long, conflicts_with = "debug")]
+        check_arm64: bool,
+    },
     /// Check a driver image: imports, sections, frames, registers, checksum
     CheckImage {
         /// The image; without it the one that `cargo xtask image` builds
@@ -37,7 +48,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let task = Arguments::parse().task;
-    match repository().and_then(|root| run(&root, task)) {
+    match repository().and_then(|root| run(&root, &task)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -47,14 +58,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(root: &Path, task: Task) -> Result<bool> {
-    match task {
+/// Does a task; true when there is nothing to complain of.
+fn run(root: &Path, task: &Task) -> Result<bool> {
+    match *task {
         Task::Tidy { bless } => tidy::tidy(root, bless),
-        Task::CheckImage { file } => {
+        Task::Image { debug, check_arm64 } => {
+            let make = match (debug, check_arm64) {
+                (_, true) => image::Make::CheckArm64,
+                (true, false) => image::Make::Debug,
+                (false, false) => image::Make::Release,
+            };
+            image::image(root, make).map(|()| true)
+        }
+        Task::CheckImage { ref file } => {
             let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
             let target = target.unwrap_or_else(|| root.join("target"));
             let built = target.join("x86_64-pc-windows-msvc/release/wskhttpd.sys");
-            check_image::check_image(root, &file.unwrap_or(built))
+            check_image::check_image(root, file.as_ref().unwrap_or(&built))
         }
     }
 }

@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use nt_sys::wsk::WSK_SOCKET;
 
+use super::intake::Intake;
 use super::provider::Provider;
 use super::socket::{Link, Socket};
 use super::{Client, Indication};
@@ -34,8 +35,12 @@ impl Events {
     /// A receive event found the connection busy on another processor and left its octets with
     /// the provider.
     pub const COLLIDED: Events = Events(1 << 10);
-    /// The close completed; handled here and never shown to a client.
+    /// The close completed. This and the next two are handled here and never shown to a client.
     const CLOSED: Events = Events(1 << 11);
+    /// A receive completed (by IRP only).
+    pub(super) const RECEIVED: Events = Events(1 << 12);
+    /// The slot was taken by a connection that wants its first receive (by IRP only).
+    pub(super) const OPENED: Events = Events(1 << 13);
 
     /// True when any of `other` is among them.
     pub const fn any(self, other: Events) -> bool {
@@ -48,7 +53,11 @@ impl Events {
         Events(self.0 | other.0)
     }
 
-    const ALL: u32 = 0xFFC;
+    const fn without(self, other: Events) -> Events {
+        Events(self.0 & !other.0)
+    }
+
+    const ALL: u32 = 0x3FFC;
 }
 
 /// The slot is in use.
@@ -60,24 +69,31 @@ const RUNNING: u32 = 1 << 1;
 pub(super) struct Own<C: Client> {
     pub(super) link: Link,
     pub(super) state: Option<C::State>,
+    /// By IRP only: where octets are received.
+    intake: Option<Intake>,
 }
 
 /// One connection.
 ///
 /// O1: `own` is reached only by the thread that set RUNNING, until it clears it, or, while the
-/// slot is not LIVE, by the thread that took it from the slab. O2: RUNNING is cleared only while
+/// slot is not LIVE, by the thread that took it from the slab. By IRP it is the worker that runs
+/// what somebody else set to RUNNING and queued (see [`Worker`](super::worker::Worker)). O2:
+/// RUNNING is cleared only while
 /// no event bit is set. O3: the provider outlives every slot (see [`Provider`]).
 pub(super) struct Endpoint<C: Client> {
     word: AtomicU32,
     /// Sends submitted and not completed.
     pub(super) sends: AtomicU32,
-    /// Link of the slab's free list, meaningful while the slot is free.
-    pub(super) next_free: AtomicU32,
+    /// Octets of the last receive by IRP, or `RECEIVE_FAILED`; written by its completion.
+    pub(super) received: AtomicU32,
+    /// Link of the slab's free list while the slot is free, of the worker's queue while queued.
+    pub(super) next: AtomicU32,
     pub(super) index: u32,
     pub(super) provider: *const Provider<C>,
     pub(super) mark: C::Mark,
     own: UnsafeCell<Own<C>>,
-    pub(super) restart: EmbeddedIrp,
+    /// Restarts receive events, or receives.
+    pub(super) receive: EmbeddedIrp,
     pub(super) disconnect: EmbeddedIrp,
     pub(super) close: EmbeddedIrp,
 }
@@ -87,12 +103,13 @@ impl<C: Client> Endpoint<C> {
         Endpoint {
             word: AtomicU32::new(0),
             sends: AtomicU32::new(0),
-            next_free: AtomicU32::new(0),
+            received: AtomicU32::new(0),
+            next: AtomicU32::new(0),
             index,
             provider,
             mark: C::Mark::default(),
-            own: UnsafeCell::new(Own { link: Link::default(), state: None }),
-            restart: EmbeddedIrp::new(),
+            own: UnsafeCell::new(Own { link: Link::default(), state: None, intake: None }),
+            receive: EmbeddedIrp::new(),
             disconnect: EmbeddedIrp::new(),
             close: EmbeddedIrp::new(),
         }
@@ -104,11 +121,12 @@ impl<C: Client> Endpoint<C> {
     }
 
     /// Puts a connection into a slot just taken from the slab.
-    pub(super) fn occupy(&self, socket: *mut WSK_SOCKET, state: C::State) {
+    pub(super) fn occupy(&self, socket: *mut WSK_SOCKET, state: C::State, intake: Option<Intake>) {
         // SAFETY: O1: the slot is not LIVE and the slab gave it to this thread alone.
         let own = unsafe { &mut *self.own.get() };
         own.link = Link::new(socket);
         own.state = Some(state);
+        own.intake = intake;
         self.word.store(LIVE, Ordering::Release);
     }
 
@@ -123,7 +141,7 @@ impl<C: Client> Endpoint<C> {
             .is_ok()
     }
 
-    /// Leaves events; runs the connection if nobody does. A free slot ignores them.
+    /// Leaves events; sees to it that the connection is run if it is not. A free slot ignores them.
     pub(super) fn post(&self, events: Events) {
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
@@ -132,7 +150,7 @@ impl<C: Client> Endpoint<C> {
             }
             let next = seen | events.0 | RUNNING;
             match self.word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) if seen & RUNNING == 0 => return self.run_events(),
+                Ok(_) if seen & RUNNING == 0 => return self.run_or_queue(),
                 Ok(_) => return,
                 Err(now) => seen = now,
             }
@@ -143,8 +161,16 @@ impl<C: Client> Endpoint<C> {
         self.post(Events::CLOSED);
     }
 
+    /// This thread just set RUNNING.
+    fn run_or_queue(&self) {
+        match self.provider().worker() {
+            Some(worker) => worker.queue(self),
+            None => self.run_events(),
+        }
+    }
+
     /// Handles events until none is left, then stops being the runner.
-    fn run_events(&self) {
+    pub(super) fn run_events(&self) {
         loop {
             let done = self.word.compare_exchange(
                 LIVE | RUNNING,
@@ -160,22 +186,49 @@ impl<C: Client> Endpoint<C> {
 
     /// Handles the events that are there; false when that was the end of the connection.
     fn run_once(&self) -> bool {
-        let seen = Events(self.word.fetch_and(!Events::ALL, Ordering::AcqRel) & Events::ALL);
+        let mut seen = Events(self.word.fetch_and(!Events::ALL, Ordering::AcqRel) & Events::ALL);
+        // SAFETY: O1: this thread is the runner.
+        let own = unsafe { &mut *self.own.get() };
+        if seen.any(Events::RECEIVED)
+            && let Some(intake) = &mut own.intake
+        {
+            seen = seen.with(intake.received(self.received.load(Ordering::Acquire)));
+        }
         if seen.any(Events::CLOSED) {
             self.vacate();
             return false;
         }
-        // SAFETY: O1: this thread is the runner.
-        let own = unsafe { &mut *self.own.get() };
         if seen.any(Events::RESTARTED) {
             own.link.restart_done();
         }
+        let seen = seen.without(Events::RECEIVED.with(Events::OPENED));
+        self.take_in(own);
         // After the close was begun nothing is of interest but its completion.
         if seen.0 != 0 && !own.link.is_closing() {
             let (state, mut socket) = self.split(own);
             self.provider().client().happened(state, &mut socket, seen);
+            self.take_in(own);
         }
         true
+    }
+
+    /// By IRP only: shows the client what was received, unless it waits for a restart, and asks
+    /// for more when it took everything.
+    fn take_in(&self, own: &mut Own<C>) {
+        let Own { link, state: Some(state), intake: Some(intake) } = own else { return };
+        let mut socket = Socket::new(self, link);
+        if !intake.is_empty() && !socket.is_gated() && !socket.is_closing() {
+            let mut indication = Indication::of(intake.octets());
+            self.provider().client().receive(state, &mut socket, &mut indication);
+            let taken = indication.consumed();
+            intake.consume(taken);
+            if !intake.is_empty() {
+                socket.expect_gate();
+            }
+        }
+        if intake.is_ready() {
+            socket.receive(intake);
+        }
     }
 
     /// A receive event. Returns the octets taken, or `None` when somebody else runs the
@@ -223,6 +276,7 @@ impl<C: Client> Endpoint<C> {
         let own = unsafe { &mut *self.own.get() };
         let state = own.state.take();
         own.link = Link::default();
+        own.intake = None;
         if self.sends.load(Ordering::Relaxed) != 0 {
             bug_check("socket closed with sends in flight", core::ptr::from_ref(self).addr());
         }

@@ -10,6 +10,8 @@ use nt_sys::wsk::{WSK_BUF, WSK_DATA_INDICATION};
 /// lifetime stands for. V2: read only. A client consumes from the front; what it leaves, the
 /// provider keeps.
 pub struct Indication<'i> {
+    /// Octets in memory of our own, in place of a list.
+    own: Option<&'i [u8]>,
     node: *const WSK_DATA_INDICATION,
     mdl: *mut MDL,
     /// Octets of the current MDL that are already consumed or skipped.
@@ -27,6 +29,7 @@ impl<'i> Indication<'i> {
     /// nodes' lengths.
     pub(crate) unsafe fn new(head: *const WSK_DATA_INDICATION, total: usize) -> Indication<'i> {
         let mut indication = Indication {
+            own: None,
             node: head,
             mdl: core::ptr::null_mut(),
             offset: 0,
@@ -37,6 +40,20 @@ impl<'i> Indication<'i> {
         };
         indication.enter_node();
         indication
+    }
+
+    /// Octets that a receive by IRP put into our memory, which needs no mapping.
+    pub(crate) fn of(octets: &'i [u8]) -> Indication<'i> {
+        Indication {
+            own: Some(octets),
+            node: core::ptr::null(),
+            mdl: core::ptr::null_mut(),
+            offset: 0,
+            left: octets.len(),
+            consumed: 0,
+            total: octets.len(),
+            _of_the_callback: PhantomData,
+        }
     }
 
     fn enter_node(&mut self) {
@@ -63,6 +80,9 @@ impl<'i> Indication<'i> {
     /// The next octets, never empty; `None` at the end, or when memory cannot be mapped (then
     /// `consumed() < total()`).
     pub fn segment(&mut self) -> Option<&'i [u8]> {
+        if let Some(own) = self.own {
+            return own.get(self.offset..).filter(|rest| !rest.is_empty());
+        }
         loop {
             if self.left == 0 {
                 if self.node.is_null() {

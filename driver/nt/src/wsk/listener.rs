@@ -97,7 +97,7 @@ kernel_fn! {
         };
         // From here on events may come on other processors: the slot is complete before the
         // out-parameters say so, and is not touched afterwards.
-        endpoint.occupy(socket, state);
+        endpoint.occupy(socket, state, None);
         let endpoint: *const Endpoint<C> = endpoint;
         // SAFETY: an out-parameter, writable for the call.
         unsafe { socket_context.write(endpoint.cast_mut().cast()) };

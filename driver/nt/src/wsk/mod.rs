@@ -6,6 +6,10 @@
 //! calls on a connection's socket are made by its runner, so that no call can be in progress when
 //! the socket is closed and sends keep their order.
 //!
+//! Octets and connections come by events, or by the completion of IRPs where the provider has no
+//! events. By IRP, a worker thread is the runner of every connection, and each one has a receive
+//! of its own under way; for a client nothing changes.
+//!
 //! C1: only the runner calls into a connection's socket. C2: it closes the socket once and calls
 //! nothing afterwards. C3: the slot outlives the socket: it is reused after the close completed
 //! and freed after the provider stopped. C4: closing is abortive unless both directions have
@@ -16,16 +20,18 @@
 mod address;
 mod endpoint;
 mod indication;
+mod intake;
 mod listener;
 mod provider;
 mod receive;
 mod send;
 mod slab;
 mod socket;
+mod worker;
 
 pub use endpoint::Events;
 pub use indication::Indication;
-pub use provider::{Options, Provider, Sweep};
+pub use provider::{Accept, Options, Provider, Sweep};
 pub use send::{CHAIN_BYTES_MAX, Outgoing, SEND_BYTES_MAX};
 pub use socket::Socket;
 

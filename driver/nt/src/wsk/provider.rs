@@ -13,6 +13,7 @@ use super::listener::listen_dispatch;
 use super::receive::connection_dispatch;
 use super::send::send_list;
 use super::slab::Slab;
+use super::worker::Worker;
 use crate::irp::SyncRequest;
 use crate::lookaside::RawLookaside;
 use crate::pool::{PoolSlice, Tag};
@@ -21,13 +22,24 @@ use crate::{Event, Passive, PoolArc, Result, Status, TimerRoutine, bug_check, pr
 /// Milliseconds that the driver's start waits for the WSK provider.
 const CAPTURE_WAIT_MS: u32 = 5_000;
 
+/// How connections come in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Accept {
+    /// By events, inspected before their handshake completes.
+    Conditional,
+    /// By events.
+    Event,
+    /// By IRP: for providers that have no event callbacks, or few of the other functions.
+    Irp,
+}
+
 /// What a provider is started with.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Address and port to listen on; `[::]` is dual stack and falls back to `0.0.0.0`.
     pub listen: SocketAddr,
-    /// Connection requests are inspected before their handshake completes.
-    pub conditional: bool,
+    /// How connections come in; a provider that refuses event callbacks is served by IRP.
+    pub accept: Accept,
     /// Connections at most.
     pub connections_max: u32,
     /// Connection slots allocated at start.
@@ -49,6 +61,9 @@ pub struct Provider<C: Client> {
     connection_dispatch: wsk::WSK_CLIENT_CONNECTION_DISPATCH,
     listener: AtomicPtr<WSK_SOCKET>,
     conditional: bool,
+    /// Events were not asked for, or refused; set before the first socket.
+    by_irp: AtomicBool,
+    worker: Worker<C>,
     slots: Slab<C>,
     send_lists: PoolSlice<RawLookaside>,
     stopping: AtomicBool,
@@ -89,7 +104,9 @@ impl<C: Client> Provider<C> {
             listen_dispatch: listen_dispatch::<C>(),
             connection_dispatch: connection_dispatch::<C>(),
             listener: AtomicPtr::default(),
-            conditional: options.conditional,
+            conditional: options.accept == Accept::Conditional,
+            by_irp: AtomicBool::new(options.accept == Accept::Irp),
+            worker: Worker::new()?,
             slots: Slab::new(options.connections_max)?,
             send_lists: PoolSlice::try_from_fn(Tag::Send, processor::count(), |_| send_list())?,
             stopping: AtomicBool::new(false),
@@ -98,7 +115,11 @@ impl<C: Client> Provider<C> {
         };
         let provider = PoolArc::new(Tag::Server, provider)?;
         provider.attach(passive)?;
-        match provider.open(passive, options) {
+        let opened = provider.open(passive, options).and_then(|()| match provider.worker() {
+            Some(worker) => worker.start(passive, provider.clone()),
+            None => Ok(()),
+        });
+        match opened {
             Ok(()) => Ok(provider),
             Err(status) => {
                 provider.stop(passive);
@@ -129,12 +150,21 @@ impl<C: Client> Provider<C> {
 
     fn open(&self, passive: &Passive, options: &Options) -> Result<()> {
         self.slots.reserve(options.connections_reserved, self)?;
-        self.enable_static_events()?;
-        match self.listen(passive, options.listen) {
-            Err(status) if falls_back(options.listen, status) => {
-                let port = options.listen.port();
-                self.listen(passive, SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
-            }
+        let address = options.listen;
+        let every_ipv4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
+        if options.accept != Accept::Irp
+            && let Err(status) = self.enable_static_events()
+        {
+            crate::log(format_args!("no event callbacks ({status}): serving by IRP"));
+            self.by_irp.store(true, Ordering::Release);
+        }
+        // A dual-stack socket takes an option, and by IRP none is set.
+        if self.worker().is_some() && address.is_ipv6() && address.ip().is_unspecified() {
+            crate::log(format_args!("by IRP, {address} means IPv4 only"));
+            return self.listen(passive, every_ipv4);
+        }
+        match self.listen(passive, address) {
+            Err(status) if falls_back(address, status) => self.listen(passive, every_ipv4),
             result => result,
         }
     }
@@ -204,7 +234,7 @@ impl<C: Client> Provider<C> {
     }
 
     /// The listener and its table, while there is one.
-    fn listener(&self) -> Result<(*mut WSK_SOCKET, &WSK_PROVIDER_LISTEN_DISPATCH)> {
+    pub(super) fn listener(&self) -> Result<(*mut WSK_SOCKET, &WSK_PROVIDER_LISTEN_DISPATCH)> {
         let socket = self.listener.load(Ordering::Acquire);
         if socket.is_null() {
             return Err(Status::INVALID_DEVICE_STATE);
@@ -215,7 +245,11 @@ impl<C: Client> Provider<C> {
         Ok((socket, unsafe { &*table.cast::<WSK_PROVIDER_LISTEN_DISPATCH>() }))
     }
 
+    /// By IRP none is set: providers without events need not have options.
     fn set_options(&self, passive: &Passive, address: SocketAddr) -> Result<()> {
+        if self.worker().is_some() {
+            return Ok(());
+        }
         if address.is_ipv6() {
             self.set_option(passive, wsk::IPPROTO_IPV6, wsk::IPV6_V6ONLY, 0)?;
         }
@@ -263,8 +297,11 @@ impl<C: Client> Provider<C> {
     /// The address that the listener is bound to, with the real port when 0 was asked for.
     ///
     /// # Errors
-    /// What `WskGetLocalAddress` said.
+    /// What `WskGetLocalAddress` said; `NOT_SUPPORTED` by IRP, where the provider may not answer.
     pub fn local_address(&self, passive: &Passive) -> Result<SocketAddr> {
+        if self.worker().is_some() {
+            return Err(Status::NOT_SUPPORTED);
+        }
         let (socket, table) = self.listener()?;
         let get = table.WskGetLocalAddress.ok_or(Status::INVALID_DEVICE_REQUEST)?;
         let mut address = SOCKADDR::default();
@@ -274,7 +311,7 @@ impl<C: Client> Provider<C> {
         Ok(unsafe { from_sockaddr(&raw const address) })
     }
 
-    fn close_listener(&self, passive: &Passive) {
+    pub(super) fn close_listener(&self, passive: &Passive) {
         let Ok((socket, table)) = self.listener() else { return };
         let Some(close) = table.Basic.WskCloseSocket else { return };
         // SAFETY: nobody else calls into the listener; its close completes when no accept,
@@ -286,7 +323,10 @@ impl<C: Client> Provider<C> {
     /// Stops: no new connections, every connection is told to stop and waited for, WSK is left.
     /// The client must end each connection within a bounded time, for which its ticks go on.
     pub fn stop(&self, passive: &Passive) {
-        self.close_listener(passive);
+        // What the worker calls, the worker closes: no call may be in progress.
+        if !self.worker.stop_accepting(passive) {
+            self.close_listener(passive);
+        }
         self.stopping.store(true, Ordering::SeqCst);
         for index in 0..self.slots.slots() {
             if let Some(slot) = self.slots.slot(index) {
@@ -296,6 +336,7 @@ impl<C: Client> Provider<C> {
         if self.slots.live() > 0 {
             self.last_gone.wait(passive);
         }
+        self.worker.stop(passive);
         if self.attached.swap(false, Ordering::AcqRel) {
             // SAFETY: captured in `attach`; every socket is closed (N1).
             unsafe { wsk::WskReleaseProviderNPI(self.registration.get()) };
@@ -317,6 +358,16 @@ impl<C: Client> Provider<C> {
     /// Connection slots allocated, and the octets of each.
     pub fn slots(&self) -> (usize, usize) {
         (self.slots.slots(), size_of::<Endpoint<C>>())
+    }
+
+    /// Who runs connections by IRP; `None` when they are served by events.
+    pub(super) fn worker(&self) -> Option<&Worker<C>> {
+        self.by_irp.load(Ordering::Relaxed).then_some(&self.worker)
+    }
+
+    /// The slot of an index, `None` at the end of a list.
+    pub(super) fn slot(&self, index: u32) -> Option<&Endpoint<C>> {
+        self.slots.slot(index as usize)
     }
 
     pub(super) fn is_conditional(&self) -> bool {
@@ -363,6 +414,9 @@ impl<C: Client> Drop for Provider<C> {
 impl<C: Client> TimerRoutine for Provider<C> {
     fn expire(&self) {
         self.client.tick(Sweep { provider: self });
+        if let Some(worker) = self.worker() {
+            worker.tick();
+        }
     }
 }
 

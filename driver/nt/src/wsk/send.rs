@@ -48,6 +48,8 @@ struct Contents {
     chained: Option<NonNull<MDL>>,
     chained_octets: usize,
     pinned: Option<PoolArc<Pinned>>,
+    /// What is chained goes alone, not behind what was copied.
+    alone: bool,
 }
 
 /// The list that a provider's sends come from.
@@ -65,8 +67,8 @@ pub struct Outgoing<C: Client> {
 
 impl<C: Client> Outgoing<C> {
     /// `list` outlives every slot taken from it: the provider owns it and is freed after its last
-    /// connection.
-    pub(super) fn take(list: &RawLookaside) -> Option<Outgoing<C>> {
+    /// connection. `alone`: every send is one MDL.
+    pub(super) fn take(list: &RawLookaside, alone: bool) -> Option<Outgoing<C>> {
         let slot = list.take()?.cast::<Slot>();
         let place = slot.as_ptr();
         let contents = Contents {
@@ -77,6 +79,7 @@ impl<C: Client> Outgoing<C> {
             chained: None,
             chained_octets: 0,
             pinned: None,
+            alone,
         };
         // SAFETY: room for a `Slot`.
         let room = unsafe { &raw mut (*place).contents };
@@ -104,6 +107,12 @@ impl<C: Client> Outgoing<C> {
     /// True while there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.peek().contents.used == 0 && self.peek().contents.chained.is_none()
+    }
+
+    /// True while pinned memory can be chained to it.
+    pub fn can_chain(&self) -> bool {
+        let contents = &self.peek().contents;
+        contents.chained.is_none() && !(contents.alone && contents.used > 0)
     }
 
     /// Copies octets in; false (and nothing copied) when there is no room.
@@ -137,16 +146,17 @@ impl<C: Client> Outgoing<C> {
     }
 
     /// Sends `octets` octets (1 to [`CHAIN_BYTES_MAX`]) of `pinned` from `offset` after what was
-    /// copied, without copying them; false when they are not inside or something is chained
-    /// already.
+    /// copied, without copying them; false when they are not inside or it cannot be chained
+    /// ([`Outgoing::can_chain`]).
     #[must_use]
     pub fn chain(&mut self, pinned: &PoolArc<Pinned>, offset: usize, octets: usize) -> bool {
-        let slot = self.slot();
-        if slot.contents.chained.is_some() {
+        if !self.can_chain() {
             return false;
         }
+        let slot = self.slot();
+        let alone = slot.contents.alone;
         // SAFETY: W3: the reference taken below keeps the memory; no chain contains this MDL yet.
-        let part = unsafe { slot.chain.describe_part(pinned, offset, octets) };
+        let part = unsafe { slot.chain.describe_part(pinned, offset, octets, alone) };
         let Some(part) = part.and_then(NonNull::new) else { return false };
         slot.contents.pinned = Some(pinned.clone());
         slot.contents.chained = Some(part);

@@ -9,8 +9,8 @@ use crate::{Result, SpinLock, Status, processor};
 
 /// Slots allocated together.
 const CHUNK_SLOTS: usize = 32;
-/// End of a free list.
-const NONE: u32 = u32::MAX;
+/// End of a list of slots.
+pub(super) const NONE: u32 = u32::MAX;
 
 /// A position inside a chunk as part of an index.
 fn index_of(at: usize) -> u32 {
@@ -104,7 +104,7 @@ impl<C: Client> Slab<C> {
     fn pop(&self, list: usize) -> Option<&Endpoint<C>> {
         self.free.get(list)?.with(|head| {
             let slot = self.slot(*head as usize)?;
-            *head = slot.next_free.load(Ordering::Relaxed);
+            *head = slot.next.load(Ordering::Relaxed);
             Some(slot)
         })
     }
@@ -116,7 +116,7 @@ impl<C: Client> Slab<C> {
             return;
         };
         list.with(|head| {
-            slot.next_free.store(*head, Ordering::Relaxed);
+            slot.next.store(*head, Ordering::Relaxed);
             *head = index;
         });
     }

@@ -3,11 +3,14 @@ use core::sync::atomic::Ordering;
 
 use nt_sys::io::{DEVICE_OBJECT, IRP};
 use nt_sys::kernel_fn;
-use nt_sys::ntdef::{NT_SUCCESS, NTSTATUS, PVOID, STATUS_MORE_PROCESSING_REQUIRED};
+use nt_sys::ntdef::{
+    NT_SUCCESS, NTSTATUS, PVOID, STATUS_MORE_PROCESSING_REQUIRED, STATUS_NOT_IMPLEMENTED,
+};
 use nt_sys::wsk::{WSK_BUF, WSK_FLAG_NODELAY, WSK_PROVIDER_CONNECTION_DISPATCH, WSK_SOCKET};
 
 use super::Client;
 use super::endpoint::{Endpoint, Events};
+use super::intake::{Intake, RECEIVE_FAILED};
 use super::send::{Outgoing, send_complete};
 use crate::irp::{EmbeddedIrp, outcome};
 
@@ -99,7 +102,10 @@ impl<'s, C: Client> Socket<'s, C> {
 
     /// Room to build a send in; `None` when memory is short.
     pub fn outgoing(&self) -> Option<Outgoing<C>> {
-        Outgoing::take(self.endpoint.provider().send_list()?)
+        Outgoing::take(
+            self.endpoint.provider().send_list()?,
+            self.endpoint.provider().worker().is_some(),
+        )
     }
 
     /// The socket's functions while calls are allowed (C2), with the socket.
@@ -126,18 +132,36 @@ impl<'s, C: Client> Socket<'s, C> {
         unsafe { send(socket, buffer, WSK_FLAG_NODELAY, irp) };
     }
 
+    /// Asks for the octets that come next, into `intake`, which is ready.
+    pub(super) fn receive(&mut self, intake: &mut Intake) {
+        let Some((socket, table)) = self.functions() else { return };
+        let Some(receive) = table.WskReceive else { return };
+        let context = core::ptr::from_ref(self.endpoint).cast_mut().cast();
+        let irp = &raw const self.endpoint.receive;
+        // SAFETY: idle: the intake is ready; the slot stays (C3).
+        let irp = unsafe { EmbeddedIrp::prepare(irp, Some(receive_complete::<C>), context) };
+        let buffer = intake.offer();
+        // SAFETY: C1, C2; buffer and MDL stay until the completion (Q1).
+        unsafe { receive(socket, buffer, 0, irp) };
+    }
+
     /// Lets receive events come again after octets were left with the provider; those come first.
     /// Nothing happens unless octets were left, or when it was asked for already.
     pub fn restart_receive(&mut self) {
-        let Some((socket, table)) = self.functions() else { return };
-        let Some(receive) = table.WskReceive else { return };
         if !self.link.gated || self.link.restarted || self.link.restarting {
             return;
         }
+        if self.endpoint.provider().worker().is_some() {
+            // The octets are ours: they are shown again by the runner, which this is.
+            self.link.receive_began();
+            return;
+        }
+        let Some((socket, table)) = self.functions() else { return };
+        let Some(receive) = table.WskReceive else { return };
         self.link.restarted = true;
         self.link.restarting = true;
         let context = core::ptr::from_ref(self.endpoint).cast_mut().cast();
-        let irp = &raw const self.endpoint.restart;
+        let irp = &raw const self.endpoint.receive;
         // SAFETY: idle: `restarting` was false; the slot stays (C3).
         let irp = unsafe { EmbeddedIrp::prepare(irp, Some(restart_complete::<C>), context) };
         let mut nothing = WSK_BUF { Mdl: core::ptr::null_mut(), Offset: 0, Length: 0 };
@@ -146,19 +170,22 @@ impl<'s, C: Client> Socket<'s, C> {
     }
 
     /// Ends our side after all sends so far; [`Events::DISCONNECTED`] follows, perhaps never: keep
-    /// a deadline. Only the first call counts.
-    pub fn disconnect(&mut self) {
-        let Some((socket, table)) = self.functions() else { return };
-        let Some(disconnect) = table.WskDisconnect else { return };
+    /// a deadline. Only the first call counts. False when the provider cannot end one side: then
+    /// nothing follows, and only the close tells the peer.
+    pub fn disconnect(&mut self) -> bool {
+        let Some((socket, table)) = self.functions() else { return true };
+        let Some(disconnect) = table.WskDisconnect else { return false };
         if core::mem::replace(&mut self.link.disconnecting, true) {
-            return;
+            return true;
         }
         let context = core::ptr::from_ref(self.endpoint).cast_mut().cast();
         let irp = &raw const self.endpoint.disconnect;
         // SAFETY: idle: used once per connection; the slot stays (C3).
         let irp = unsafe { EmbeddedIrp::prepare(irp, Some(disconnect_complete::<C>), context) };
         // SAFETY: C1, C2; graceful, without a last buffer.
-        unsafe { disconnect(socket, core::ptr::null_mut(), 0, irp) };
+        let status = unsafe { disconnect(socket, core::ptr::null_mut(), 0, irp) };
+        // Not the result but the want of one; if the IRP completes nevertheless, it does no harm.
+        status != STATUS_NOT_IMPLEMENTED
     }
 
     /// Closes the socket, abortively unless both sides have ended (C4). The client hears of it by
@@ -182,6 +209,21 @@ impl<'s, C: Client> Socket<'s, C> {
 unsafe fn endpoint<'e, C: Client>(context: PVOID) -> &'e Endpoint<C> {
     // SAFETY: the caller's.
     unsafe { &*context.cast::<Endpoint<C>>() }
+}
+
+kernel_fn! {
+    unsafe fn receive_complete<C: Client>(
+        _d: *mut DEVICE_OBJECT, irp: *mut IRP, context: PVOID,
+    ) -> NTSTATUS {
+        // SAFETY: in the completion routine.
+        let (status, octets) = unsafe { outcome(irp) };
+        let octets = u32::try_from(octets).ok().filter(|_| NT_SUCCESS(status));
+        // SAFETY: the context given in `receive`.
+        let endpoint = unsafe { endpoint::<C>(context) };
+        endpoint.received.store(octets.unwrap_or(RECEIVE_FAILED), Ordering::Release);
+        endpoint.post(Events::RECEIVED);
+        STATUS_MORE_PROCESSING_REQUIRED
+    }
 }
 
 kernel_fn! {

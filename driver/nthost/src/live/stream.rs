@@ -36,6 +36,15 @@ pub(crate) fn receive(file: impl AsFd, buffer: &mut [u8]) -> Received {
     }
 }
 
+/// True when nothing came and nothing will.
+pub(crate) fn is_at_end(file: impl AsFd) -> bool {
+    let mut octet = [0];
+    match net::recv(file, &mut octet, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((octets, _)) => octets == 0,
+        Err(error) => error != Errno::AGAIN && error != Errno::INTR,
+    }
+}
+
 /// Sends once, as much as the transport takes.
 pub(crate) fn send(file: impl AsFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -49,6 +58,12 @@ pub(crate) fn send(file: impl AsFd, parts: &[IoSlice<'_>]) -> io::Result<usize> 
 pub(crate) fn end(file: impl AsFd) {
     // A connection that is gone already needs no end.
     let _ = net::shutdown(file, Shutdown::Write);
+}
+
+/// Resets the connection.
+pub(crate) fn reset(file: impl AsFd) {
+    // A connection that is gone already needs no reset.
+    let _ = net::connect_unspec(file);
 }
 
 /// The peer sees a reset when the file is closed.

@@ -11,6 +11,18 @@ use crate::exports::EXPORTS;
 const IMAGE_BYTES_MAX: usize = 64 << 20;
 /// Octets of a page.
 const PAGE: usize = 4096;
+/// Imports at most. Descriptors may share their lists, so the file's size alone does not bound the
+/// work.
+const IMPORTS_MAX: usize = 4096;
+/// Offset of the stack cookie's address in the load configuration.
+const COOKIE_AT: usize = 88;
+
+/// Directories that the kernel does not handle, and what they are.
+const UNSUPPORTED: [(usize, &str); 3] = [
+    (pe::IMAGE_DIRECTORY_ENTRY_TLS, "thread-local storage"),
+    (pe::IMAGE_DIRECTORY_ENTRY_DELAY_IMPORT, "delayed imports"),
+    (pe::IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR, "a .NET header"),
+];
 
 /// Why an image cannot be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +35,25 @@ pub enum LoadError {
     Subsystem(u16),
     /// A section that is both writable and executable.
     WritableCode(String),
-    /// It has thread-local storage, which the kernel does not have.
-    ThreadLocal,
-    /// It cannot be put at another address.
-    NotRelocatable,
+    /// It has what the kernel does not have, such as thread-local storage.
+    Unsupported(&'static str),
+    /// It cannot be put at another address, although DYNAMICBASE may say that it can.
+    NotRelocatable {
+        /// DYNAMICBASE is set.
+        dynamic_base: bool,
+    },
     /// Imports that the host does not export, `module!name`.
     UnknownImports(Vec<String>),
+}
+
+fn machine_name(machine: u16) -> &'static str {
+    match machine {
+        0x014C => "i386, ",
+        0x01C0 | 0x01C4 => "ARM, ",
+        0xAA64 => "ARM64, ",
+        0xA641 => "ARM64EC, ",
+        _ => "",
+    }
 }
 
 impl fmt::Display for LoadError {
@@ -36,16 +61,23 @@ impl fmt::Display for LoadError {
         match self {
             LoadError::Malformed(what) => write!(f, "not a valid image: {what}"),
             LoadError::Machine(machine) => {
-                write!(f, "an image for machine {machine:#06x}; this host runs x86-64 (0x8664)")
+                let name = machine_name(*machine);
+                write!(f, "an image for {name}machine {machine:#06x}; this host runs x86-64")
             }
             LoadError::Subsystem(subsystem) => {
-                write!(f, "an image for subsystem {subsystem}; drivers are native (1)")
+                let kind = "a program or DLL";
+                write!(f, "{kind} for subsystem {subsystem}; drivers are native (1)")
             }
             LoadError::WritableCode(section) => {
                 write!(f, "section {section} is both writable and executable")
             }
-            LoadError::ThreadLocal => f.write_str("it has thread-local storage"),
-            LoadError::NotRelocatable => f.write_str("it has no relocations"),
+            LoadError::Unsupported(what) => write!(f, "it has {what}"),
+            LoadError::NotRelocatable { dynamic_base: true } => {
+                f.write_str("it has no relocations, although it is marked DYNAMICBASE")
+            }
+            LoadError::NotRelocatable { dynamic_base: false } => {
+                f.write_str("it has no relocations")
+            }
             LoadError::UnknownImports(names) => {
                 write!(f, "imports that this host does not export: {}", names.join(", "))
             }
@@ -88,6 +120,8 @@ pub(crate) struct Image {
     pub(crate) relocations: Vec<usize>,
     /// Where addresses of imports go, and the index of each in [`EXPORTS`].
     pub(crate) imports: Vec<(usize, usize)>,
+    /// Where the stack cookie is, in code that was compiled with one.
+    pub(crate) cookie: Option<usize>,
 }
 
 impl Image {
@@ -111,11 +145,16 @@ impl Image {
             return Err(malformed(format!("{size} octets of image")));
         }
         let directories = headers.data_directories();
-        if directories.get(pe::IMAGE_DIRECTORY_ENTRY_TLS).is_some() {
-            return Err(LoadError::ThreadLocal);
+        for (directory, what) in UNSUPPORTED {
+            if directories.get(directory).is_some() {
+                return Err(LoadError::Unsupported(what));
+            }
         }
-        let header_octets = (optional.size_of_headers() as usize).min(file.len()).min(size);
-        let sections = sections(&headers, file, size)?;
+        let header_octets = optional.size_of_headers() as usize;
+        if header_octets == 0 || header_octets > file.len().min(size) {
+            return Err(malformed(format!("{header_octets} octets of headers")));
+        }
+        let sections = sections(&headers, file, header_octets, size)?;
         let entry = optional.address_of_entry_point() as usize;
         let runs = |s: &Section| s.access == Access::Execute && inside(entry, s.at, s.octets);
         if !sections.iter().any(runs) {
@@ -128,6 +167,7 @@ impl Image {
             headers: file[..header_octets].to_vec(),
             relocations: relocations(&headers, size)?,
             imports: imports(&headers, size)?,
+            cookie: cookie(&headers, file, &sections)?,
             sections,
         })
     }
@@ -145,9 +185,14 @@ const fn inside(at: usize, from: usize, octets: usize) -> bool {
     at >= from && at - from < octets
 }
 
-fn sections(headers: &PeFile64<'_>, file: &[u8], size: usize) -> Result<Vec<Section>, LoadError> {
+fn sections(
+    headers: &PeFile64<'_>,
+    file: &[u8],
+    header_octets: usize,
+    size: usize,
+) -> Result<Vec<Section>, LoadError> {
     let mut sections = Vec::new();
-    let mut free = 0;
+    let mut free = header_octets;
     for header in headers.section_table().iter() {
         let name = String::from_utf8_lossy(header.raw_name());
         let name = name.trim_end_matches('\0').to_owned();
@@ -179,7 +224,12 @@ fn sections(headers: &PeFile64<'_>, file: &[u8], size: usize) -> Result<Vec<Sect
 fn relocations(headers: &PeFile64<'_>, size: usize) -> Result<Vec<usize>, LoadError> {
     let (data, table) = (headers.data(), headers.section_table());
     let blocks = headers.data_directories().relocation_blocks(data, &table).map_err(malformed)?;
-    let mut blocks = blocks.ok_or(LoadError::NotRelocatable)?;
+    let nt = headers.nt_headers();
+    let flags = nt.optional_header().dll_characteristics();
+    let dynamic_base = flags.contains(pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE);
+    let kept = !nt.file_header().characteristics.get(LE).contains(pe::IMAGE_FILE_RELOCS_STRIPPED);
+    let blocks = blocks.filter(|_| kept);
+    let mut blocks = blocks.ok_or(LoadError::NotRelocatable { dynamic_base })?;
     let mut places = Vec::new();
     while let Some(block) = blocks.next().map_err(malformed)? {
         for relocation in block {
@@ -212,6 +262,9 @@ fn imports(headers: &PeFile64<'_>, size: usize) -> Result<Vec<(usize, usize)>, L
             if place.checked_add(8).is_none_or(|end| end > size) {
                 return Err(malformed(format!("imports of {module} at {place:#x}")));
             }
+            if bound.len() + unknown.len() == IMPORTS_MAX {
+                return Err(malformed(format!("more than {IMPORTS_MAX} imports")));
+            }
             let name = match table.import::<pe::ImageNtHeaders64>(thunk).map_err(malformed)? {
                 Import::Name(_, name) => String::from_utf8_lossy(name).into_owned(),
                 Import::Ordinal(ordinal) => format!("#{ordinal}"),
@@ -225,4 +278,34 @@ fn imports(headers: &PeFile64<'_>, size: usize) -> Result<Vec<(usize, usize)>, L
         }
     }
     if unknown.is_empty() { Ok(bound) } else { Err(LoadError::UnknownImports(unknown)) }
+}
+
+fn cookie(
+    headers: &PeFile64<'_>,
+    file: &[u8],
+    sections: &[Section],
+) -> Result<Option<usize>, LoadError> {
+    let directory = headers.data_directories().get(pe::IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG);
+    let Some(directory) = directory else { return Ok(None) };
+    let octets = headers.section_table().pe_data_at(file, directory.virtual_address.get(LE));
+    let octets = octets.ok_or_else(|| malformed("the load configuration is in no section"))?;
+    let size = octets.first_chunk().map_or(0, |size| u32::from_le_bytes(*size) as usize);
+    // An older one is shorter; what its size leaves out does not exist.
+    if size < COOKIE_AT + 8 {
+        return Ok(None);
+    }
+    let address = octets.get(COOKIE_AT..).and_then(|rest| rest.first_chunk());
+    let address = address.ok_or_else(|| malformed("the load configuration is cut off"))?;
+    let address = u64::from_le_bytes(*address);
+    if address == 0 {
+        return Ok(None);
+    }
+    let base = headers.nt_headers().optional_header().image_base();
+    let at = address.wrapping_sub(base) as usize;
+    let holds =
+        |s: &Section| s.access == Access::Write && inside(at, s.at, s.octets.saturating_sub(7));
+    if !sections.iter().any(holds) {
+        return Err(malformed(format!("the stack cookie at {address:#x} is not in data")));
+    }
+    Ok(Some(at))
 }

@@ -1,4 +1,5 @@
 //! An image in memory.
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
@@ -7,7 +8,8 @@ use super::image::{Access, Image};
 use crate::exports::EXPORTS;
 use crate::host::DriverEntry;
 
-/// A mapped image; unmapped when dropped, when nothing of it runs any more.
+/// A mapped image. It stays until [`Mapping::unmap`]: a host that is dropped without an unload does
+/// not take the code away from its processors.
 pub(crate) struct Mapping {
     base: *mut u8,
     size: usize,
@@ -37,8 +39,16 @@ impl Mapping {
             let address = (EXPORTS[*export].address)() as u64;
             octets[*at..at + 8].copy_from_slice(&address.to_le_bytes());
         }
-        mapping.protect(image)?;
-        Ok(mapping)
+        if let Some(at) = image.cookie {
+            octets[at..at + 8].copy_from_slice(&cookie().to_le_bytes());
+        }
+        match mapping.protect(image) {
+            Ok(()) => Ok(mapping),
+            Err(error) => {
+                mapping.unmap();
+                Err(error)
+            }
+        }
     }
 
     /// Headers and read-only sections are read-only, code is code, data is data.
@@ -67,6 +77,13 @@ impl Mapping {
         unsafe { core::mem::transmute::<*mut u8, DriverEntry>(entry) }
     }
 
+    /// Unmaps it, when nothing of it runs any more.
+    pub(crate) fn unmap(self) {
+        // SAFETY: made in `new`; the driver in it has been unloaded, or was never called.
+        let unmapped = unsafe { munmap(self.base.cast(), self.size) };
+        debug_assert!(unmapped.is_ok());
+    }
+
     /// Base and octets, for the driver object.
     pub(crate) fn range(&self) -> (*mut core::ffi::c_void, u32) {
         (self.base.cast(), u32::try_from(self.size).unwrap_or(u32::MAX))
@@ -89,10 +106,8 @@ fn relocate(octets: &mut [u8], image: &Image, base: u64) {
     }
 }
 
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: made in `new`; the host drops it after the driver was unloaded.
-        let unmapped = unsafe { munmap(self.base.cast(), self.size) };
-        debug_assert!(unmapped.is_ok());
-    }
+/// A random stack cookie with the upper 16 bits clear, as Windows makes it; odd, so that it is
+/// never the one that compilers put there.
+fn cookie() -> u64 {
+    RandomState::new().hash_one("cookie") & 0xFFFF_FFFF_FFFF | 1
 }

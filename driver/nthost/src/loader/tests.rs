@@ -8,6 +8,8 @@ const SECTIONS: usize = DIRECTORIES + 128;
 const TEXT: usize = 0x200;
 const IDATA: usize = 0x400;
 const RELOC: usize = 0x600;
+/// There is one host per process at a time.
+static ONE_HOST: std::sync::Mutex<()> = std::sync::Mutex::new(());
 /// What the image's entry returns: `STATUS_NOT_SUPPORTED`, read through a relocated pointer.
 pub(crate) const RETURNED: u32 = 0xC000_00BB;
 
@@ -85,7 +87,24 @@ fn each_fault_is_named() {
         ("octets of image", |file| put32(file, OPTIONAL + 56, 0x7000_0000)),
         ("entry point 0x2000", |file| put32(file, OPTIONAL + 16, 0x2000)),
         ("entry point 0x1200", |file| put32(file, OPTIONAL + 16, 0x1200)),
+        ("i386, machine", |file| put(file, NT + 4, &[0x4C, 0x01])),
+        ("ARM64, machine", |file| put(file, NT + 4, &[0x64, 0xAA])),
+        ("octets of headers", |file| put32(file, OPTIONAL + 60, 0x900)),
+        ("octets of headers", |file| put32(file, OPTIONAL + 60, 0)),
+        ("section .text", |file| put32(file, SECTIONS + 12, 0)),
         ("thread-local", |file| put(file, DIRECTORIES + 72, &[0, 0x20, 0, 0, 40])),
+        ("delayed imports", |file| put(file, DIRECTORIES + 104, &[0, 0x20, 0, 0, 40])),
+        (".NET", |file| put(file, DIRECTORIES + 112, &[0, 0x20, 0, 0, 40])),
+        ("load configuration is in no", |file| put(file, DIRECTORIES + 80, &[0, 0x50])),
+        ("cookie at 0x140002188", |file| {
+            with_cookie(file);
+            file[SECTIONS + 40 + 39] = 0x40;
+        }),
+        ("no relocations", |file| file[NT + 22] |= 1),
+        ("marked DYNAMICBASE", |file| {
+            file[OPTIONAL + 70] = 0x40;
+            put(file, DIRECTORIES + 40, &[0; 8]);
+        }),
         ("no relocations", |file| put(file, DIRECTORIES + 40, &[0; 8])),
         (".text is both writable and executable", |file| file[SECTIONS + 39] = 0xE0),
         ("section .idata", |file| put32(file, SECTIONS + 40 + 12, 0x1000)),
@@ -148,10 +167,102 @@ fn mutations_are_refused_or_map_inside_the_image() {
 
 #[test]
 fn an_image_runs_at_another_address_than_it_prefers() {
+    let _one = ONE_HOST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut host = crate::Host::start(crate::Options::default()).unwrap();
     match host.load_image("sample", &sample()) {
         Err(crate::LoadFailure::Entry(status)) => assert_eq!(status.cast_unsigned(), RETURNED),
         other => panic!("{other:?}"),
     }
     assert!(host.unload().is_zero());
+}
+
+/// Puts a load configuration at 2120h with the compiler's cookie at 2188h, and makes that writable.
+fn with_cookie(file: &mut [u8]) {
+    file[SECTIONS + 40 + 39] = 0xC0;
+    put(file, DIRECTORIES + 80, &[0x20, 0x21, 0, 0, 0x60, 0, 0, 0]);
+    put32(file, IDATA + 0x120, 0x60);
+    put(file, IDATA + 0x120 + 88, &0x1_4000_2188_u64.to_le_bytes());
+    put(file, IDATA + 0x188, &0x2B99_2DDF_A232_u64.to_le_bytes());
+}
+
+/// What the entry returns when it consists of these octets; the highest bit makes it a failure.
+fn returned(file: &mut [u8], entry: &[u8], then: impl FnOnce(u32)) -> u32 {
+    put(file, TEXT, entry);
+    // bts eax, 31; ret
+    put(file, TEXT + entry.len(), &[0x0F, 0xBA, 0xE8, 0x1F, 0xC3]);
+    let mut host = crate::Host::start(crate::Options::default()).unwrap();
+    let Err(crate::LoadFailure::Entry(status)) = host.load_image("sample", file) else {
+        panic!("the entry fails");
+    };
+    let value = status.cast_unsigned() & 0x7FFF_FFFF;
+    then(value);
+    assert!(host.unload().is_zero());
+    value
+}
+
+/// Access to each page that is mapped, by the lower 31 bits of its number.
+fn access_to(page: u32) -> Option<String> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines().find_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (from, to) = range.split_once('-')?;
+        let number = |text| u64::from_str_radix(text, 16).map(|address| address >> 12).ok();
+        let mut pages = number(from)?..number(to)?;
+        let found = pages.any(|number| number & 0x7FFF_FFFF == u64::from(page));
+        found.then(|| rest.chars().take(3).collect())
+    })
+}
+
+#[test]
+fn the_object_names_an_image_of_which_no_page_is_writable_code_until_the_unload() {
+    let _one = ONE_HOST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // mov rax, [rcx + 18h] (DriverStart); shr rax, 12
+    let entry = [0x48, 0x8B, 0x41, 0x18, 0x48, 0xC1, 0xE8, 0x0C];
+    let mut file = sample();
+    file[SECTIONS + 40 + 39] = 0xC0;
+    let first = returned(&mut file, &entry, |first| {
+        let access: Vec<_> = (first..first + 4).map(access_to).collect();
+        assert_eq!(access.iter().flatten().collect::<Vec<_>>(), ["r--", "r-x", "rw-", "r--"]);
+    });
+    assert_ne!(access_to(first + 1).as_deref(), Some("r-x"), "it is still mapped");
+    // mov eax, [rcx + 20h] (DriverSize)
+    assert_eq!(returned(&mut sample(), &[0x8B, 0x41, 0x20], |_| {}), 0x4000);
+}
+
+#[test]
+fn the_stack_cookie_is_not_the_compiler_s() {
+    let _one = ONE_HOST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut file = sample();
+    with_cookie(&mut file);
+    assert_eq!(Image::parse(&file).unwrap().cookie, Some(0x2188));
+    // mov eax, [rip + 1182h] (the cookie)
+    let entry = [0x8B, 0x05, 0x82, 0x11, 0, 0];
+    let (first, second) =
+        (returned(&mut file, &entry, |_| {}), returned(&mut file, &entry, |_| {}));
+    assert!(first != 0x2DDF_A232 && second != 0x2DDF_A232 && first != second);
+}
+
+#[test]
+fn lists_of_imports_that_many_descriptors_share_are_bounded() {
+    let mut file = sample();
+    file.resize(0x800 + 0x2_0000, 0);
+    // .reloc becomes the last section's neighbour: a section of descriptors and one list.
+    let (at, octets) = (0x4000_u32, 0x2_0000_u32);
+    file[NT + 6] = 4;
+    section(&mut file, 3, b".more", at, 0x800, 0x4000_0040);
+    put32(&mut file, SECTIONS + 3 * 40 + 8, octets);
+    put32(&mut file, SECTIONS + 3 * 40 + 16, octets);
+    put32(&mut file, OPTIONAL + 56, at + octets);
+    put32(&mut file, DIRECTORIES + 8, at);
+    for descriptor in 0..1000 {
+        for (offset, value) in [(0, at + 0x8000), (12, at + 0x6000), (16, at + 0x8000)] {
+            put32(&mut file, 0x800 + descriptor * 20 + offset, value);
+        }
+    }
+    put(&mut file, 0x800 + 0x6000, b"ntoskrnl.exe\0\0\0\0DbgPrint\0");
+    for thunk in 0..4000 {
+        put32(&mut file, 0x800 + 0x8000 + thunk * 8, at + 0x600E);
+    }
+    let error = Image::parse(&file).unwrap_err().to_string();
+    assert!(error.contains("more than 4096 imports"), "{error}");
 }

@@ -16,6 +16,27 @@ static CHANGED: Condvar = Condvar::new();
 /// Marks an initialised event in its header.
 const INITIALISED: i32 = 0x0045_5645;
 
+/// Marks a thread object.
+const THREAD: i32 = 0x0054_4854;
+
+/// A thread that has not ended.
+pub(super) fn thread_object() -> KEVENT {
+    // SAFETY: every field is plain data for which zero is valid.
+    let mut object: KEVENT = unsafe { core::mem::zeroed() };
+    object.Header.Lock = THREAD;
+    object
+}
+
+/// The thread has ended.
+pub(super) fn signal_thread(object: usize) {
+    let object: *mut KEVENT = core::ptr::with_exposed_provenance_mut(object);
+    let guard = lock(&SIGNALS);
+    // SAFETY: thread objects are never freed; access is under `SIGNALS`.
+    unsafe { (*object).Header.SignalState = 1 };
+    drop(guard);
+    CHANGED.notify_all();
+}
+
 fn checked<'e>(export: &'static str, event: *mut KEVENT) -> &'e mut KEVENT {
     // SAFETY: the driver's: a KEVENT in memory that stays; access is under `SIGNALS`.
     let event = unsafe { &mut *event };
@@ -23,6 +44,16 @@ fn checked<'e>(export: &'static str, event: *mut KEVENT) -> &'e mut KEVENT {
         violation(Rule::Object, export, format!("event {event:p}"), "not initialised", None);
     }
     event
+}
+
+/// The state of an event or a thread, under `SIGNALS`.
+fn is_signalled(export: &'static str, object: *mut KEVENT) -> bool {
+    // SAFETY: the driver's: an object in memory that stays.
+    let header = unsafe { &(*object).Header };
+    if header.Lock != THREAD {
+        return checked(export, object).Header.SignalState != 0;
+    }
+    header.SignalState != 0
 }
 
 /// Initialises an event.
@@ -63,10 +94,10 @@ pub unsafe extern "win64" fn KeClearEvent(event: *mut KEVENT) {
     checked("KeClearEvent", event).Header.SignalState = 0;
 }
 
-/// Waits for an event without a timeout.
+/// Waits for an event or the end of a thread, without a timeout.
 ///
 /// # Safety
-/// `object` is an initialised event.
+/// `object` is an initialised event or a referenced thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeWaitForSingleObject(
     object: PVOID,
@@ -91,14 +122,16 @@ pub unsafe extern "win64" fn KeWaitForSingleObject(
             None,
         );
     }
+    // A system thread may have nothing to do for as long as it pleases.
+    let endless = processor::is_system_thread();
     let wait_max = crate::host::state().wait_max;
     let start = Instant::now();
     let mut guard = lock(&SIGNALS);
-    while checked(export, event).Header.SignalState == 0 {
+    while !is_signalled(export, event) {
         let left = wait_max.saturating_sub(start.elapsed());
-        let waited = CHANGED.wait_timeout(guard, left);
+        let waited = CHANGED.wait_timeout(guard, if endless { wait_max } else { left });
         guard = waited.unwrap_or_else(PoisonError::into_inner).0;
-        if start.elapsed() >= wait_max && checked(export, event).Header.SignalState == 0 {
+        if !endless && start.elapsed() >= wait_max && !is_signalled(export, event) {
             let (sockets, _) = crate::wsk::slots::open();
             let detail = format!("not signalled for {wait_max:?}; {sockets} sockets are open");
             violation(Rule::Wait, export, format!("event {event:p}"), detail, None);

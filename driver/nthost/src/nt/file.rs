@@ -55,7 +55,7 @@ pub unsafe extern "win64" fn ZwCreateFile(
 fn octets_of(export: &'static str, file: HANDLE) -> std::sync::Arc<Vec<u8>> {
     match handle::target(export, file) {
         Target::File(octets) => octets,
-        Target::Parameters => {
+        Target::Parameters | Target::Thread(_) => {
             violation(Rule::Handle, export, format!("handle {file:p}"), "not a file", None)
         }
     }

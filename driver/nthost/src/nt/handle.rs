@@ -16,6 +16,8 @@ pub(crate) enum Target {
     Parameters,
     /// A file, whole.
     File(Arc<Vec<u8>>),
+    /// A thread, by the address of its object.
+    Thread(usize),
 }
 
 static HANDLES: Mutex<Option<HashMap<usize, (Target, Site)>>> = Mutex::new(None);

@@ -9,7 +9,9 @@ pub(crate) mod lookaside;
 pub(crate) mod mdl;
 pub(crate) mod pool;
 pub(crate) mod registry;
+pub(crate) mod routine;
 pub(crate) mod spinlock;
+pub(crate) mod thread;
 pub(crate) mod time;
 pub(crate) mod timer;
 

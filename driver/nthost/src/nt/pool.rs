@@ -3,7 +3,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use nt_sys::ex::POOL_FLAG_NON_PAGED;
+use nt_sys::ex::{NonPagedPoolNx, POOL_FLAG_NON_PAGED};
 use nt_sys::ntdef::{DISPATCH_LEVEL, PVOID};
 
 use super::lock;
@@ -13,6 +13,8 @@ use crate::verifier::{Rule, Site, violation};
 
 /// Fills freed memory, so that its use shows.
 const FREED: u8 = 0xDD;
+/// Fills memory that is not zeroed, so that a reader notices.
+const FRESH: u8 = 0xCD;
 /// Allocations of at least a page are page-aligned, as in the kernel.
 const PAGE: usize = 4096;
 
@@ -52,6 +54,26 @@ pub unsafe extern "win64" fn ExAllocatePool2(flags: u64, octets: usize, tag: u32
         violation(Rule::Flags, "ExAllocatePool2", tag_name(tag), detail, None);
     }
     allocate("ExAllocatePool2", octets, tag)
+}
+
+/// Allocates pool that is not zeroed.
+///
+/// # Safety
+/// As the DDI says.
+#[unsafe(no_mangle)]
+pub unsafe extern "win64" fn ExAllocatePoolWithTag(pool: i32, octets: usize, tag: u32) -> PVOID {
+    let export = "ExAllocatePoolWithTag";
+    require_irql(export, DISPATCH_LEVEL);
+    if pool != NonPagedPoolNx || tag == 0 || octets == 0 {
+        let detail = format!("pool type {pool}, {octets} octets");
+        violation(Rule::Flags, export, tag_name(tag), detail, None);
+    }
+    let block = allocate(export, octets, tag);
+    if !block.is_null() {
+        // SAFETY: allocated just now.
+        unsafe { block.cast::<u8>().write_bytes(FRESH, octets) };
+    }
+    block
 }
 
 /// Allocates for `export`.
@@ -98,6 +120,7 @@ pub(crate) fn free(export: &'static str, address: PVOID, tag: u32) {
         violation(Rule::Pool, export, tag_name(block.tag), detail, Some(block.site));
     }
     super::irp::check_not_in_flight(export, at, at + block.octets);
+    crate::wsk::pins::check_not_pinned(export, at, at + block.octets);
     let octets = address.cast::<u8>();
     // SAFETY: the block is ours again, `octets` long.
     unsafe { octets.write_bytes(FREED, block.octets) };

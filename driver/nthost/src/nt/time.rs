@@ -22,6 +22,16 @@ pub unsafe extern "win64" fn KeQuerySystemTimePrecise(now: *mut LARGE_INTEGER) {
     unsafe { now.write(value) };
 }
 
+/// The time of the last clock interrupt, 100 ns since 1601.
+///
+/// # Safety
+/// `now` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "win64" fn KeQuerySystemTime(now: *mut LARGE_INTEGER) {
+    // SAFETY: the caller's.
+    unsafe { KeQuerySystemTimePrecise(now) };
+}
+
 /// Processors of the machine.
 ///
 /// # Safety

@@ -1,12 +1,12 @@
-//! New connections: inspection, and the accept event.
+//! New connections: the accept event.
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 use nt_sys::ntdef::{DISPATCH_LEVEL, STATUS_REQUEST_NOT_ACCEPTED, STATUS_SUCCESS, status_name};
 use nt_sys::wsk::{
-    SOCKADDR, WSK_EVENT_DISCONNECT, WSK_EVENT_RECEIVE, WSK_FLAG_AT_DISPATCH_LEVEL, WSK_INSPECT_ID,
-    WskInspectAccept, WskInspectPend, WskInspectReject,
+    SOCKADDR, WSK_EVENT_ACCEPT, WSK_EVENT_DISCONNECT, WSK_EVENT_RECEIVE,
+    WSK_FLAG_AT_DISPATCH_LEVEL, WSK_INSPECT_ID,
 };
 
 use super::connection::{Connection, Life, Shared};
@@ -16,20 +16,10 @@ use crate::host::state;
 use crate::live::{address, listening, stream};
 use crate::nt::lock;
 use crate::processor;
-use crate::verifier::{Rule, violation};
-
-/// Tells requests apart.
-static SERIAL: AtomicU32 = AtomicU32::new(1);
+use crate::verifier::{Rule, Site, violation};
 
 /// Connections taken at once, so that other processors get their share.
 const ACCEPTS_MAX: usize = 4;
-
-/// A request that the client has not decided.
-pub(crate) struct Pended {
-    id: WSK_INSPECT_ID,
-    file: OwnedFd,
-    remote: SocketAddr,
-}
 
 impl Listener {
     /// Connections are waiting. On a processor's thread.
@@ -38,41 +28,21 @@ impl Listener {
             let mut accepted = None;
             self.with_file(|file| accepted = listening::accept(file));
             let Some((file, remote)) = accepted else { return };
-            self.request(processor, file, remote);
+            let shared = lock(&self.shared);
+            let (conditional, local) = (shared.conditional, shared.local);
+            drop(shared);
+            if registration::static_events() & WSK_EVENT_ACCEPT == 0 {
+                self.await_accept(processor, file, remote);
+            } else if conditional {
+                self.request(processor, file, remote);
+            } else {
+                self.establish(processor, file, remote, local, None);
+            }
         }
-    }
-
-    fn request(&'static self, processor: usize, file: OwnedFd, remote: SocketAddr) {
-        let shared = lock(&self.shared);
-        let (conditional, local) = (shared.conditional, shared.local);
-        drop(shared);
-        if !conditional {
-            return self.establish(processor, file, remote, local, None);
-        }
-        let mut id = WSK_INSPECT_ID {
-            Key: self.pointer().addr(),
-            SerialNumber: SERIAL.fetch_add(1, Ordering::Relaxed),
-        };
-        match self.inspect(local, remote, &mut id) {
-            WskInspectAccept => self.establish(processor, file, remote, local, Some(id)),
-            WskInspectPend => lock(&self.shared).pended.push(Pended { id, file, remote }),
-            WskInspectReject => stream::reset_on_close(&file),
-            other => violation(Rule::Flags, "WskInspectEvent", "its result", other, None),
-        }
-    }
-
-    fn inspect(&self, local: SOCKADDR, remote: SocketAddr, id: &mut WSK_INSPECT_ID) -> i32 {
-        let Some(event) = self.client().WskInspectEvent else {
-            violation(Rule::AcceptOutputs, "WskInspectEvent", "its callback", "none", None);
-        };
-        let (mut local, mut remote) = (local, self.sockaddr(remote));
-        let _frame = processor::enter("WskInspectEvent", DISPATCH_LEVEL);
-        // SAFETY: the client's callback with its context; the addresses are valid for the call.
-        unsafe { event(self.context(), &raw mut local, &raw mut remote, id) }
     }
 
     /// An address in the family of the listener.
-    fn sockaddr(&self, remote: SocketAddr) -> SOCKADDR {
+    pub(super) fn sockaddr(&self, remote: SocketAddr) -> SOCKADDR {
         let local = address::from_sockaddr(&lock(&self.shared).local);
         match (local, remote) {
             (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
@@ -83,27 +53,8 @@ impl Listener {
         }
     }
 
-    /// The client decided on a pended request. A request that is not there was aborted or decided.
-    pub(super) fn inspect_completed(&'static self, id: WSK_INSPECT_ID, accept: bool) {
-        let mut shared = lock(&self.shared);
-        let at = shared.pended.iter().position(|pended| pended.id == id);
-        let pended = at.map(|at| shared.pended.remove(at));
-        let local = shared.local;
-        drop(shared);
-        let Some(pended) = pended else {
-            let detail = "unknown, or completed before";
-            violation(Rule::Inspect, "WskInspectComplete", format!("{id:?}"), detail, None);
-        };
-        if accept {
-            let home = processor::index();
-            self.establish(home, pended.file, pended.remote, local, Some(id));
-        } else {
-            stream::reset_on_close(&pended.file);
-        }
-    }
-
     /// The handshake is over: the accept event.
-    fn establish(
+    pub(super) fn establish(
         &'static self,
         processor: usize,
         file: OwnedFd,
@@ -111,25 +62,66 @@ impl Listener {
         local: SOCKADDR,
         inspect_id: Option<WSK_INSPECT_ID>,
     ) {
-        let connection = slots::take();
-        connection.home.store(u32::try_from(processor).unwrap_or(0), Ordering::Relaxed);
         let remote = self.sockaddr(remote);
-        *lock(&connection.shared) =
-            Shared { life: Life::Open, inspect_id, remote, local, ..Shared::default() };
-        *lock(&connection.client) = (0, 0);
-        if !self.offer(connection, local, remote) {
-            *lock(&connection.shared) = Shared::default();
-            slots::give(connection);
-            stream::reset_on_close(&file);
+        let connection = Self::connection(processor, file, local, remote, inspect_id);
+        if self.offer(connection, local, remote) {
+            Self::attach(connection, processor);
             return;
         }
-        let watched = state().processor(processor).watch(connection, &file);
+        let refused = core::mem::take(&mut *lock(&connection.shared));
+        slots::give(connection);
+        if let Some(file) = refused.file {
+            stream::reset_on_close(&file);
+        }
+    }
+
+    /// A socket of which the client does not know yet.
+    pub(super) fn connection(
+        processor: usize,
+        file: OwnedFd,
+        local: SOCKADDR,
+        remote: SOCKADDR,
+        inspect_id: Option<WSK_INSPECT_ID>,
+    ) -> &'static Connection {
+        let (life, file) = (Life::Open, Some(file));
+        let connection = slots::take();
+        connection.home.store(u32::try_from(processor).unwrap_or(0), Ordering::Relaxed);
+        *lock(&connection.shared) =
+            Shared { life, file, inspect_id, remote, local, ..Shared::default() };
+        *lock(&connection.client) = (0, 0);
+        connection
+    }
+
+    /// From now on the transport is heard.
+    pub(super) fn attach(connection: &'static Connection, processor: usize) {
         let mut shared = lock(&connection.shared);
-        shared.file = Some(file);
-        shared.reset |= watched.is_err();
-        drop(shared);
-        if watched.is_err() {
+        let Some(file) = &shared.file else { return };
+        if state().processor(processor).watch(connection, file).is_err() {
+            shared.reset = true;
+            drop(shared);
             connection.call_home();
+        }
+    }
+
+    /// Tells the client, once, that the listener is dead. On a processor's thread.
+    pub(crate) fn tell_lost(&self) {
+        let export = "WskAcceptEvent";
+        let Some(event) = self.client().WskAcceptEvent else { return };
+        let local = lock(&self.shared).local;
+        let (mut local, mut remote) = (local, SOCKADDR::default());
+        let (mut context, mut table) = (core::ptr::null_mut(), core::ptr::null());
+        let socket = core::ptr::null_mut();
+        let frame = processor::enter(export, DISPATCH_LEVEL);
+        let (context, table) = (&raw mut context, &raw mut table);
+        let (local, remote) = (&raw mut local, &raw mut remote);
+        let flags = WSK_FLAG_AT_DISPATCH_LEVEL;
+        // SAFETY: the client's callback with its context; everything is valid for the call.
+        let status = unsafe { event(self.context(), flags, local, remote, socket, context, table) };
+        drop(frame);
+        lock(&self.shared).lost_at = Some(Site::here(export));
+        if status != STATUS_REQUEST_NOT_ACCEPTED {
+            let detail = format!("{status:#x} for no socket");
+            violation(Rule::AcceptResult, export, "its result", detail, None);
         }
     }
 

@@ -8,7 +8,8 @@ use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::ntdef::{
     DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_CANCELLED, STATUS_CONNECTION_RESET,
-    STATUS_INVALID_DEVICE_REQUEST, STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
+    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_DEVICE_STATE, STATUS_NOT_IMPLEMENTED,
+    STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
 };
 use nt_sys::wsk::{
     SIO_WSK_QUERY_INSPECT_ID, SOCKADDR, WSK_BUF, WSK_CLIENT_CONNECTION_DISPATCH,
@@ -64,6 +65,8 @@ pub(super) struct Shared {
     pub(super) reset: bool,
     /// The client knows that the peer ended or reset.
     pub(super) end_told: bool,
+    /// Receives by IRP that wait for octets.
+    pub(super) receives: VecDeque<super::by_irp::PendingReceive>,
     /// Graceful disconnect that waits for sends.
     pub(super) disconnect: Option<SendIrp>,
     pub(super) close: Option<SendIrp>,
@@ -222,8 +225,11 @@ impl Connection {
         let Some(close) = shared.close.take() else { return true };
         drop(shared);
         self.abort_sends("WskCloseSocket", STATUS_CANCELLED);
+        self.cancel_receives();
         let mut shared = lock(&self.shared);
-        let orderly = shared.read_ended && shared.write_ended && !shared.reset;
+        // A provider that cannot end one side has no other end than the close.
+        let write_ended = shared.write_ended || state().irp_only;
+        let orderly = (shared.read_ended || state().irp_only) && write_ended && !shared.reset;
         if let Some(file) = shared.file.take() {
             if !orderly {
                 stream::reset_on_close(&file);
@@ -279,6 +285,10 @@ kernel_fn! {
             let object = format!("connection socket {socket:p}");
             violation(Rule::Flags, export, object, format!("flags {flags:#x}"), None);
         }
+        if state().irp_only {
+            // Nor does it take the IRP.
+            return STATUS_NOT_IMPLEMENTED;
+        }
         irp::submit(export, irp);
         if flags == WSK_FLAG_ABORTIVE {
             if !buffer.is_null() {
@@ -287,6 +297,9 @@ kernel_fn! {
             }
             lock(&connection.shared).reset = true;
             connection.abort_sends(export, STATUS_CANCELLED);
+            if let Some(file) = &lock(&connection.shared).file {
+                stream::reset(file);
+            }
             irp::complete(export, irp, STATUS_SUCCESS, 0);
             return STATUS_PENDING;
         }
@@ -296,15 +309,18 @@ kernel_fn! {
             return STATUS_PENDING;
         }
         let mut shared = lock(&connection.shared);
-        let dead = shared.reset;
-        if !dead {
-            shared.disconnect = Some(SendIrp(irp));
-        }
-        drop(shared);
-        if dead {
-            irp::complete(export, irp, STATUS_CONNECTION_RESET, 0);
+        let refused = if shared.reset {
+            Some(STATUS_CONNECTION_RESET)
+        } else if shared.write_ended || shared.disconnect.is_some() {
+            Some(STATUS_INVALID_DEVICE_STATE)
         } else {
-            connection.sends_done();
+            shared.disconnect = Some(SendIrp(irp));
+            None
+        };
+        drop(shared);
+        match refused {
+            Some(status) => irp::complete(export, irp, status, 0),
+            None => connection.sends_done(),
         }
         STATUS_PENDING
     }

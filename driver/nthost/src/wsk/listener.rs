@@ -1,4 +1,5 @@
 //! A listening socket: its state, and the functions of its dispatch table.
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
@@ -12,9 +13,8 @@ use nt_sys::ntdef::{
 };
 use nt_sys::wsk::{
     AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, SO_CONDITIONAL_ACCEPT, SO_EXCLUSIVEADDRUSE, SOCKADDR,
-    SOL_SOCKET, WSK_CLIENT_CONNECTION_DISPATCH, WSK_CLIENT_LISTEN_DISPATCH, WSK_INSPECT_ID,
-    WSK_PROVIDER_BASIC_DISPATCH, WSK_PROVIDER_LISTEN_DISPATCH, WSK_SOCKET, WskInspectAccept,
-    WskInspectReject, WskSetOption,
+    SOL_SOCKET, WSK_CLIENT_LISTEN_DISPATCH, WSK_INSPECT_ID, WSK_PROVIDER_BASIC_DISPATCH,
+    WSK_PROVIDER_LISTEN_DISPATCH, WSK_SOCKET, WskInspectAccept, WskInspectReject, WskSetOption,
 };
 
 use super::connection::SendIrp;
@@ -36,8 +36,12 @@ pub(super) struct Shared {
     pub(super) conditional: bool,
     pub(super) file: Option<OwnedFd>,
     pub(super) local: SOCKADDR,
-    /// Requests that the client pended, by inspect ID.
-    pub(super) pended: Vec<super::accept::Pended>,
+    /// Those that are not established yet.
+    pub(super) requests: super::inspect::Requests,
+    /// Those that are accepted by IRP.
+    pub(super) accepts: VecDeque<super::by_irp::PendingAccept>,
+    pub(super) backlog: VecDeque<super::by_irp::Waiting>,
+    pub(super) lost_at: Option<Site>,
     close: Option<SendIrp>,
     closed_at: Option<Site>,
 }
@@ -65,7 +69,7 @@ static TABLE: Table = Table(WSK_PROVIDER_LISTEN_DISPATCH {
         WskCloseSocket: Some(close_socket),
     },
     WskBind: Some(bind),
-    WskAccept: Some(accept),
+    WskAccept: Some(super::by_irp::accept),
     WskInspectComplete: Some(inspect_complete),
     WskGetLocalAddress: Some(get_local_address),
 });
@@ -93,6 +97,21 @@ pub(super) fn create(
     address.cast_mut().cast()
 }
 
+/// Listeners that are not closed.
+pub(super) fn open() -> Vec<&'static Listener> {
+    lock(&OPEN).clone()
+}
+
+/// The transport under the bound listeners goes away.
+pub(crate) fn lose() {
+    for listener in open() {
+        let file = lock(&listener.shared).file.take();
+        if file.is_some() {
+            state().processor(0).post(Task::Lost(listener));
+        }
+    }
+}
+
 /// Addresses that are bound.
 pub(crate) fn addresses() -> Vec<SocketAddr> {
     let open = lock(&OPEN);
@@ -100,13 +119,17 @@ pub(crate) fn addresses() -> Vec<SocketAddr> {
     bound.map(|listener| address::from_sockaddr(&lock(&listener.shared).local)).collect()
 }
 
-fn enter_call(export: &'static str, socket: *mut WSK_SOCKET) -> &'static Listener {
+pub(super) fn enter_call(export: &'static str, socket: *mut WSK_SOCKET) -> &'static Listener {
     require_irql(export, DISPATCH_LEVEL);
     // SAFETY: listeners are never freed, and the client gets no other sockets of this category.
     let listener: &'static Listener = unsafe { &*socket.cast::<Listener>() };
     if !LISTENERS.contains(socket.addr()) || lock(&listener.shared).close.is_some() {
         let site = lock(&listener.shared).closed_at;
         violation(Rule::CallDuringClose, export, format!("listener {socket:p}"), "closed", site);
+    }
+    let lost = lock(&listener.shared).lost_at;
+    if lost.is_some() && export != "WskCloseSocket" {
+        violation(Rule::DeadListener, export, format!("listener {socket:p}"), "it is dead", lost);
     }
     listener
 }
@@ -143,10 +166,11 @@ impl Listener {
     fn finish_close(&'static self) {
         let mut shared = lock(&self.shared);
         let close = shared.close.take();
-        let pended = core::mem::take(&mut shared.pended);
+        let requests = core::mem::take(&mut shared.requests);
         shared.file = None;
         drop(shared);
-        drop(pended);
+        requests.cancel();
+        self.cancel_accepts();
         LISTENERS.remove(self.pointer().addr());
         lock(&OPEN).retain(|open| !core::ptr::eq(*open, self));
         if let Some(close) = close {
@@ -250,20 +274,6 @@ kernel_fn! {
             Err(error) => listening::status_of(&error),
         };
         irp::complete(export, irp, status, 0);
-        STATUS_PENDING
-    }
-}
-
-kernel_fn! {
-    unsafe fn accept(
-        socket: *mut WSK_SOCKET, _flags: u32, _context: PVOID,
-        _table: *const WSK_CLIENT_CONNECTION_DISPATCH, _local: *mut SOCKADDR,
-        _remote: *mut SOCKADDR, irp: *mut IRP,
-    ) -> NTSTATUS {
-        // Accepting by IRP belongs to providers without events; this one has them.
-        enter_call("WskAccept", socket);
-        irp::submit("WskAccept", irp);
-        irp::complete("WskAccept", irp, STATUS_NOT_SUPPORTED, 0);
         STATUS_PENDING
     }
 }

@@ -1,7 +1,10 @@
 //! Winsock Kernel: registration, sockets, and the callbacks of the client.
 pub(crate) mod accept;
+mod by_irp;
 pub(crate) mod connection;
+pub(crate) mod inspect;
 pub(crate) mod listener;
+pub(crate) mod pins;
 pub(crate) mod receive;
 pub(crate) mod registration;
 pub(crate) mod send;
@@ -13,6 +16,7 @@ pub(crate) fn reset() {
     registration::reset();
     listener::reset();
     slots::reset();
+    pins::reset();
 }
 
 pub(crate) fn enter(ledger: &mut Ledger) {

@@ -27,6 +27,10 @@ kernel_fn! {
         // SAFETY: the caller's: valid for the call.
         let buffer = unsafe { &*buffer };
         irp::submit(export, irp);
+        if !buffer.Mdl.is_null() && flags == 0 && call.0.client().1.is_null() {
+            call.0.receive_by_irp(buffer, irp);
+            return STATUS_PENDING;
+        }
         if !buffer.Mdl.is_null() || buffer.Length != 0 || flags != 0 {
             // Legal in WSK; with static receive events only the zero-length form makes sense.
             irp::complete(export, irp, STATUS_NOT_SUPPORTED, 0);
@@ -65,6 +69,8 @@ impl Connection {
         let arrived = EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
         shared.readable |= flags.intersects(arrived);
         shared.end_comes |= flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+        // A gated socket is not read, which would tell of it.
+        shared.reset |= shared.gated && flags.contains(EventFlags::ERR);
         let unsent = flags.contains(EventFlags::OUT) && !shared.sends.is_empty();
         drop(shared);
         if unsent {
@@ -82,6 +88,9 @@ impl Connection {
 
     /// Tells the client what has arrived, as long as it takes it.
     fn read(&'static self, buffer: &mut ReceiveBuffer) {
+        if self.client().1.is_null() {
+            return self.serve_receives();
+        }
         for _ in 0..READS_MAX {
             match self.next(buffer) {
                 Next::Octets(octets) => self.indicate(buffer, octets),

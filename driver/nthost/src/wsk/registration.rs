@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::ntdef::{
-    DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_INVALID_PARAMETER, STATUS_NOINTERFACE, STATUS_PENDING,
-    STATUS_SUCCESS,
+    DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_INVALID_PARAMETER, STATUS_NOINTERFACE,
+    STATUS_NOT_IMPLEMENTED, STATUS_PENDING, STATUS_SUCCESS,
 };
 use nt_sys::wsk::{
     AF_INET, AF_INET6, IPPROTO_TCP, MAKE_WSK_VERSION, NPI_WSK_INTERFACE_ID, SOCK_STREAM,
@@ -15,6 +15,7 @@ use nt_sys::wsk::{
 };
 
 use super::{listener, slots};
+use crate::host::state;
 use crate::ledger::Register;
 use crate::nt::irp;
 use crate::processor::{self, require_irql};
@@ -175,6 +176,9 @@ kernel_fn! {
         let known = code == WSK_SET_STATIC_EVENT_CALLBACKS && in_octets == 16 && out_octets == 0;
         if !known || !irp.is_null() {
             violation(Rule::Flags, export, format!("code {code}"), "unknown, or with an IRP", None);
+        }
+        if state().irp_only {
+            return STATUS_NOT_IMPLEMENTED;
         }
         if SOCKETS_MADE.load(Ordering::Relaxed) > 0 {
             violation(Rule::StaticEventsLate, export, "static events", "a socket exists", None);

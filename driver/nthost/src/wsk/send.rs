@@ -7,12 +7,14 @@ use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::mm::MDL;
 use nt_sys::ntdef::{
-    NTSTATUS, STATUS_CONNECTION_DISCONNECTED, STATUS_CONNECTION_RESET, STATUS_PENDING,
-    STATUS_SUCCESS,
+    NTSTATUS, STATUS_CONNECTION_DISCONNECTED, STATUS_CONNECTION_RESET, STATUS_NOT_SUPPORTED,
+    STATUS_PENDING, STATUS_SUCCESS,
 };
 use nt_sys::wsk::{WSK_BUF, WSK_FLAG_NODELAY, WSK_SOCKET};
 
 use super::connection::{Connection, SendIrp, enter_call};
+use super::pins::Pins;
+use crate::host::state;
 use crate::live::stream;
 use crate::nt::{irp, lock};
 use crate::verifier::{Rule, violation};
@@ -29,6 +31,8 @@ pub(crate) struct PendingSend {
     sent: usize,
     /// Of the octets, when they were queued (rule 20).
     fingerprint: Option<u64>,
+    /// Its memory, since it was queued.
+    pins: Option<Pins>,
 }
 // SAFETY: the chain is the provider's until the IRP completed.
 unsafe impl Send for PendingSend {}
@@ -111,6 +115,8 @@ impl PendingSend {
             violation(Rule::BufferInFlight, export, object, "they changed while in flight", None);
         }
         let information = if status == STATUS_SUCCESS { self.octets } else { 0 };
+        // The completion routine may free it all.
+        drop(self.pins);
         irp::complete(export, self.irp.0, status, information);
     }
 }
@@ -134,11 +140,16 @@ kernel_fn! {
             octets: buffer.Length,
             sent: 0,
             fingerprint: None,
+            pins: None,
         };
         let mut shared = lock(&call.0.shared);
-        let refused = if shared.reset {
+        // SAFETY: the client's chain, ours for the call.
+        let chained = !buffer.Mdl.is_null() && unsafe { !(*buffer.Mdl).Next.is_null() };
+        let refused = if chained && state().irp_only {
+            Some(STATUS_NOT_SUPPORTED)
+        } else if shared.reset {
             Some(STATUS_CONNECTION_RESET)
-        } else if shared.write_ended {
+        } else if shared.write_ended || shared.disconnect.is_some() {
             Some(STATUS_CONNECTION_DISCONNECTED)
         } else {
             None
@@ -160,9 +171,13 @@ kernel_fn! {
             }
             Ok(false) => {
                 send.fingerprint = Some(send.hash());
+                // SAFETY: the client's chain, valid until completed.
+                send.pins = Some(unsafe { Pins::of(send.mdl, export) });
                 shared.sends.push_back(send);
             }
             Err(_) => {
+                // The system says so once; a read would find an ordinary end.
+                shared.reset = true;
                 drop(shared);
                 send.finish(export, STATUS_CONNECTION_RESET);
             }
@@ -188,7 +203,10 @@ impl Connection {
         let status = match shared.sends.front_mut()?.progress(file) {
             Ok(false) => return None,
             Ok(true) => STATUS_SUCCESS,
-            Err(_) => STATUS_CONNECTION_RESET,
+            Err(_) => {
+                shared.reset = true;
+                STATUS_CONNECTION_RESET
+            }
         };
         shared.sends.pop_front().map(|send| (send, status))
     }

@@ -25,6 +25,8 @@ pub(super) struct PeFile {
     pub(super) sections: Vec<Section>,
     /// Module in lower case, and name.
     pub(super) imports: Vec<(String, String)>,
+    /// Names of what it exports.
+    pub(super) exports: Vec<String>,
     /// Begin and end of every function, by the unwind table.
     pub(super) functions: Vec<(u64, u64)>,
 }
@@ -47,6 +49,7 @@ impl PeFile {
             checksum_at: nt_at + 4 + 20 + 64,
             sections: sections(&file, octets)?,
             imports: imports(&file)?,
+            exports: exports(&file)?,
             functions: functions(&file),
         })
     }
@@ -55,7 +58,7 @@ impl PeFile {
 fn sections(file: &PeFile64<'_>, octets: &[u8]) -> Result<Vec<Section>> {
     let mut sections = Vec::new();
     for header in file.section_table().iter() {
-        let name = String::from_utf8_lossy(header.raw_name()).into_owned();
+        let name = header.raw_name().escape_ascii().to_string();
         let flags = header.characteristics.get(LE);
         let data = header.pe_data(octets).map_err(|error| anyhow!("section {name}: {error}"))?;
         sections.push(Section {
@@ -75,7 +78,11 @@ fn imports(file: &PeFile64<'_>) -> Result<Vec<(String, String)>> {
     let mut descriptors = table.descriptors()?;
     while let Some(descriptor) = descriptors.next()? {
         let module = String::from_utf8_lossy(table.name(descriptor.name.get(LE))?).to_lowercase();
-        let mut thunks = table.thunks(descriptor.original_first_thunk.get(LE))?;
+        let names = match descriptor.original_first_thunk.get(LE) {
+            0 => descriptor.first_thunk.get(LE),
+            names => names,
+        };
+        let mut thunks = table.thunks(names)?;
         while let Some(thunk) = thunks.next::<pe::ImageNtHeaders64>()? {
             let name = match table.import::<pe::ImageNtHeaders64>(thunk)? {
                 Import::Name(_, name) => String::from_utf8_lossy(name).into_owned(),
@@ -85,6 +92,12 @@ fn imports(file: &PeFile64<'_>) -> Result<Vec<(String, String)>> {
         }
     }
     Ok(imports)
+}
+
+fn exports(file: &PeFile64<'_>) -> Result<Vec<String>> {
+    let Some(table) = file.export_table()? else { return Ok(Vec::new()) };
+    let names = table.name_iter().map(|(pointer, _)| table.name_from_pointer(pointer));
+    names.map(|name| Ok(String::from_utf8_lossy(name?).into_owned())).collect()
 }
 
 /// The unwind table: three 32-bit words for each function that has a frame.
@@ -111,4 +124,19 @@ pub(super) fn checksum(octets: &[u8], checksum_at: usize) -> u32 {
         }
     }
     sum + u32::try_from(octets.len()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checksum;
+
+    #[test]
+    fn the_checksum_folds_leaves_itself_out_and_adds_the_length() {
+        assert_eq!(checksum(&[], 0), 0);
+        assert_eq!(checksum(&[1, 2, 0, 0, 3, 4], 100), 0x0201 + 0x0403 + 6);
+        assert_eq!(checksum(&[1, 2, 0xAA, 0xBB, 0xCC, 0xDD, 3, 4], 2), 0x0201 + 0x0403 + 8);
+        // FFFFh + 0002h carries into the lowest bit.
+        assert_eq!(checksum(&[0xFF, 0xFF, 2, 0], 100), 2 + 4);
+        assert_eq!(checksum(&[0, 0, 7], 100), 7 + 3);
+    }
 }

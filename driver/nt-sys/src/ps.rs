@@ -1,0 +1,2 @@
+//! Threads and object references (`Ps*`, `Ob*`).
+pub use crate::declared::ps::*;
