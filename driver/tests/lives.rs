@@ -65,6 +65,30 @@ fn an_address_has_so_many_connections_and_no_more_irp() {
 }
 
 #[test]
+fn everything_may_come_by_irp() {
+    let machine = Machine::start(vec![text("AcceptMode", "irp")]);
+    let mut client = machine.connect();
+    for name in ["hello.txt", "large", "medium", "hello.txt"] {
+        assert!(client.get(&format!("/{name}")).body == body(name), "{name}");
+    }
+    let request = "GET /medium HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.send(request.repeat(500)).end_sending();
+    for _ in 0..500 {
+        assert!(client.response(true).body == body("medium"));
+    }
+    client.expect_end();
+    machine.wait_for(Counter::ConnectionsOpen, 0);
+}
+
+#[test]
+fn a_provider_without_events_is_served_by_irp() {
+    let machine = Machine::start(vec![]);
+    let said = machine.log().contains("no event callbacks");
+    assert_eq!(said, machine::is_irp_only(), "{}", machine.log());
+    assert_eq!(machine.connect().get("/hello.txt").status, 200);
+}
+
+#[test]
 fn a_limit_of_zero_is_none() {
     let machine = Machine::start(vec![number("MaxConnectionsPerAddress", 0)]);
     let clients: Vec<Client> = (0..1_100).map(|_| machine.connect()).collect();

@@ -118,8 +118,10 @@ impl Host {
     /// Starts the processors.
     ///
     /// # Errors
-    /// Of the operating system, and `AlreadyExists` for a control socket that is in use.
+    /// Of the operating system, such as `AddrInUse` for a control socket of another process.
     pub fn start(options: Options) -> io::Result<Host> {
+        // First, for it may fail, and then nothing has happened.
+        let control = options.control_socket.map(ControlSocket::start).transpose()?;
         crate::exports::keep();
         crate::log::start(options.log);
         reset();
@@ -141,7 +143,6 @@ impl Host {
             let thread = std::thread::Builder::new().name(format!("processor {index}"));
             threads.push(thread.spawn(move || processor.run(index))?);
         }
-        let control = options.control_socket.map(ControlSocket::start).transpose()?;
         Ok(Host { threads, driver: None, image: None, control })
     }
 

@@ -73,9 +73,12 @@ fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
     registry.extend(set);
     let files = vec![("\\??\\site.img".to_owned(), image)];
     let options = Options { processors: 2, registry, files, ..Options::default() };
-    // Some test binaries run the tests of another one on another machine.
-    let by_irp = env!("CARGO_CRATE_NAME").ends_with("_by_irp");
-    Host::start(if by_irp { irp_only(options) } else { options }).unwrap()
+    Host::start(if is_irp_only() { irp_only(options) } else { options }).unwrap()
+}
+
+/// True in test binaries that run the tests of another one on another machine.
+pub fn is_irp_only() -> bool {
+    env!("CARGO_CRATE_NAME").ends_with("_by_irp")
 }
 
 /// A machine whose provider has no events, and whose kernel lacks what old ones lack.

@@ -170,18 +170,23 @@ impl<C: Client> Endpoint<C> {
     }
 
     /// Handles events until none is left, then stops being the runner.
-    pub(super) fn run_events(&self) {
-        loop {
-            let done = self.word.compare_exchange(
-                LIVE | RUNNING,
-                LIVE,
-                Ordering::Release,
-                Ordering::Relaxed,
-            );
-            if done.is_ok() || !self.run_once() {
-                return;
-            }
+    fn run_events(&self) {
+        while !self.try_rest() && self.run_once() {}
+    }
+
+    /// The worker's turn with a connection. More that happened meanwhile is for another turn, so
+    /// that a connection whose peer is quick does not keep the others waiting.
+    pub(super) fn run_turn(&self) {
+        if self.run_once() && !self.try_rest() {
+            self.run_or_queue();
         }
+    }
+
+    /// Stops being the runner unless there are events (O2).
+    fn try_rest(&self) -> bool {
+        let (running, resting) = (LIVE | RUNNING, LIVE);
+        let (done, not) = (Ordering::Release, Ordering::Relaxed);
+        self.word.compare_exchange(running, resting, done, not).is_ok()
     }
 
     /// Handles the events that are there; false when that was the end of the connection.

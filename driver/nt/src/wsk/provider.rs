@@ -316,7 +316,7 @@ impl<C: Client> Provider<C> {
         let Some(close) = table.Basic.WskCloseSocket else { return };
         // SAFETY: nobody else calls into the listener; its close completes when no accept,
         // inspect or abort event runs. Whatever the status, the socket is gone.
-        let _ = SyncRequest::run(passive, |irp| unsafe { close(socket, irp) });
+        self.worker.close(passive, |irp| unsafe { close(socket, irp) });
         self.listener.store(core::ptr::null_mut(), Ordering::Release);
     }
 

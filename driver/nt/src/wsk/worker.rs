@@ -34,6 +34,7 @@ const ACCEPTED: u32 = 2;
 ///
 /// K1: `accepted` and the addresses are the provider's in ACCEPTING, else the worker's. K2: the
 /// thread begins when the listener is bound and has ended before the NPI is released.
+/// K3: `reserve` is used by the thread, and while there is none by who starts and stops it.
 pub(super) struct Worker<C: Client> {
     /// Connections to run, a stack linked by `next`; each is in it once, for it is RUNNING.
     queue: AtomicU32,
@@ -44,8 +45,8 @@ pub(super) struct Worker<C: Client> {
     local: UnsafeCell<SOCKADDR>,
     remote: UnsafeCell<SOCKADDR>,
     accepted: UnsafeCell<(NTSTATUS, usize)>,
-    /// Closes accepted sockets that cannot be kept.
-    refuse: UnsafeCell<PoolBox<SyncRequest>>,
+    /// Closes the listener, and accepted sockets that cannot be kept, whatever memory there is.
+    reserve: UnsafeCell<PoolBox<SyncRequest>>,
     /// A WskAccept failed: the next one waits for the tick.
     resting: AtomicBool,
     /// The listener is to be closed, and has been.
@@ -66,7 +67,7 @@ impl<C: Client> Worker<C> {
             local: UnsafeCell::new(SOCKADDR::default()),
             remote: UnsafeCell::new(SOCKADDR::default()),
             accepted: UnsafeCell::new((0, 0)),
-            refuse: UnsafeCell::new(SyncRequest::new()?),
+            reserve: UnsafeCell::new(SyncRequest::new()?),
             resting: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             closed: Event::new()?,
@@ -98,6 +99,13 @@ impl<C: Client> Worker<C> {
         true
     }
 
+    /// Makes one close and waits for it. Whatever its status, the socket is gone.
+    pub(super) fn close(&self, passive: &Passive, call: impl FnOnce(*mut IRP) -> NTSTATUS) {
+        // SAFETY: K3.
+        let request = unsafe { &mut *self.reserve.get() };
+        let _ = SyncRequest::submit(request, passive, call);
+    }
+
     /// Ends the thread; no connection is left.
     pub(super) fn stop(&self, passive: &Passive) {
         self.ending.store(true, Ordering::Release);
@@ -108,7 +116,7 @@ impl<C: Client> Worker<C> {
         }
     }
 
-    /// Queues a connection that the caller set to RUNNING. IRQL <= DISPATCH.
+    /// Queues a connection that is RUNNING and run by nobody. IRQL <= DISPATCH.
     pub(super) fn queue(&self, endpoint: &Endpoint<C>) {
         let mut head = self.queue.load(Ordering::Relaxed);
         loop {
@@ -122,9 +130,13 @@ impl<C: Client> Worker<C> {
         }
     }
 
-    /// A tick: an accept that failed is tried again.
+    /// A tick: an accept that failed is tried again. So is a wake that has had no effect, which on
+    /// Wine happens when the worker is just beginning to wait.
     pub(super) fn tick(&self) {
-        if self.resting.swap(false, Ordering::AcqRel) {
+        let rested = self.resting.swap(false, Ordering::AcqRel);
+        let left = self.queue.load(Ordering::Acquire) != NONE
+            || self.phase.load(Ordering::Acquire) == ACCEPTED;
+        if rested || left {
             self.wake.set();
         }
     }
@@ -149,7 +161,7 @@ impl<C: Client> Provider<C> {
         while let Some(endpoint) = self.slot(index) {
             // Read first: the connection may be queued again as soon as it was run.
             index = endpoint.next.load(Ordering::Relaxed);
-            endpoint.run_events();
+            endpoint.run_turn();
         }
     }
 
@@ -242,10 +254,8 @@ fn refuse<C: Client>(passive: &Passive, worker: &Worker<C>, socket: *mut WSK_SOC
     let Some(close) = table.WskCloseSocket else {
         bug_check("socket that cannot be closed", socket.addr());
     };
-    // SAFETY: the worker alone uses the request.
-    let request = unsafe { &mut *worker.refuse.get() };
-    // SAFETY: nothing else was called on the socket. Whatever the status, it is gone.
-    let _ = SyncRequest::submit(request, passive, |irp| unsafe { close(socket, irp) });
+    // SAFETY: nothing else was called on the socket.
+    worker.close(passive, |irp| unsafe { close(socket, irp) });
 }
 
 kernel_fn! {

@@ -48,7 +48,9 @@ impl Requests {
 
     /// What is left when the listener closes.
     pub(super) fn cancel(self) {
-        self.pended.iter().for_each(|pended| stream::reset_on_close(&pended.file));
+        for pended in &self.pended {
+            stream::reset_on_close(&pended.file);
+        }
     }
 }
 

@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use nt_sys::ex::{ExAllocatePool2, POOL_FLAG_NON_PAGED};
+use nt_sys::ex::{ExAllocatePool2, ExFreePoolWithTag, POOL_FLAG_NON_PAGED};
 use nt_sys::io::{
-    DEVICE_OBJECT, IO_COMPLETION_ROUTINE, IRP, IoAllocateMdl, IoInitializeIrp,
+    DEVICE_OBJECT, IO_COMPLETION_ROUTINE, IRP, IoAllocateMdl, IoFreeMdl, IoInitializeIrp,
     IoSetCompletionRoutine,
 };
 use nt_sys::ke::{KEVENT, KeInitializeEvent, KeWaitForSingleObject};
@@ -19,7 +19,7 @@ use nt_sys::kernel_fn;
 use nt_sys::mm::{MDL, MmBuildMdlForNonPagedPool};
 use nt_sys::ntdef::{
     NTSTATUS, PVOID, STATUS_CANCELLED, STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING,
-    STATUS_SUCCESS,
+    STATUS_REQUEST_NOT_ACCEPTED, STATUS_SUCCESS,
 };
 use nt_sys::wsk::{
     AF_INET, IPPROTO_TCP, NPI_WSK_INTERFACE_ID, SO_EXCLUSIVEADDRUSE, SOCK_STREAM, SOCKADDR,
@@ -45,6 +45,13 @@ pub enum Mode {
     AbortWithBuffer,
     CallAfterClose,
     WaitInCallback,
+    ReleaseNothing,
+    SendInCompletion,
+    CloseInCompletion,
+    InitialiseInFlight,
+    FreeIrpInFlight,
+    FreeInFlight,
+    FreeMdlInFlight,
 }
 
 pub static MODE: AtomicU32 = AtomicU32::new(0);
@@ -232,12 +239,17 @@ impl Client {
     pub fn close(&self, irp: Irp) {
         unsafe { self.table().Basic.WskCloseSocket.unwrap()(self.socket, irp.0) };
         // The close completes on the processors that watched the socket.
-        std::thread::sleep(Duration::from_millis(300));
+        settle();
     }
 
     pub fn close_with(&self, routine: Routine) {
         self.close(Irp::ready(routine));
     }
+}
+
+/// Time for what was begun on another thread to be over there.
+pub fn settle() {
+    std::thread::sleep(Duration::from_millis(300));
 }
 
 /// Time for other threads to do their part; a report ends the process meanwhile.
@@ -255,6 +267,9 @@ kernel_fn! {
         table: *mut *const WSK_CLIENT_CONNECTION_DISPATCH,
     ) -> NTSTATUS {
         SOCKET.store(socket, Ordering::SeqCst);
+        if socket.is_null() {
+            return STATUS_REQUEST_NOT_ACCEPTED;
+        }
         if is(Mode::AcceptPending) {
             return STATUS_PENDING;
         }
@@ -266,10 +281,16 @@ kernel_fn! {
     }
 }
 
+/// The tag of what the client allocates.
+pub const TAG: u32 = u32::from_le_bytes(*b"Test");
+
+pub fn pool(octets: usize) -> PVOID {
+    unsafe { ExAllocatePool2(POOL_FLAG_NON_PAGED, octets, TAG) }
+}
+
 /// Pool with an MDL over it.
 fn buffer(octets: u32) -> *mut MDL {
-    let tag = u32::from_le_bytes(*b"Test");
-    let block = unsafe { ExAllocatePool2(POOL_FLAG_NON_PAGED, octets as usize, tag) };
+    let block = pool(octets as usize);
     let mdl = unsafe { IoAllocateMdl(block, octets, 0, 0, null()) };
     unsafe { MmBuildMdlForNonPagedPool(mdl) };
     mdl
@@ -278,15 +299,69 @@ fn buffer(octets: u32) -> *mut MDL {
 /// More than a socket's buffers hold, so that the send stays in flight.
 const LARGE: u32 = 16 << 20;
 
+fn send(socket: *mut WSK_SOCKET, mdl: *mut MDL, octets: u32, irp: Irp) {
+    let table: &WSK_PROVIDER_CONNECTION_DISPATCH = unsafe { &*(*socket).Dispatch.cast() };
+    let mut data = WSK_BUF { Mdl: mdl, Offset: 0, Length: octets as usize };
+    unsafe { table.WskSend.unwrap()(socket, &raw mut data, 0, irp.0) };
+}
+
+kernel_fn! {
+    unsafe fn sends_again(_d: *mut DEVICE_OBJECT, _i: *mut IRP, _c: PVOID) -> NTSTATUS {
+        send(SOCKET.load(Ordering::SeqCst), buffer(8), 8, Irp::ready(sends_again));
+        STATUS_MORE_PROCESSING_REQUIRED
+    }
+}
+
+kernel_fn! {
+    unsafe fn closes(_d: *mut DEVICE_OBJECT, _i: *mut IRP, _c: PVOID) -> NTSTATUS {
+        let socket = SOCKET.load(Ordering::SeqCst);
+        let table: &WSK_PROVIDER_CONNECTION_DISPATCH = unsafe { &*(*socket).Dispatch.cast() };
+        unsafe { table.Basic.WskCloseSocket.unwrap()(socket, Irp::ready(completes).0) };
+        STATUS_MORE_PROCESSING_REQUIRED
+    }
+}
+
+/// True when the mode is one of what is done while a send is in flight.
+fn misuse_in_flight(socket: *mut WSK_SOCKET) -> bool {
+    let irp = Irp::ready(completes);
+    if is(Mode::SendInCompletion) {
+        send(socket, buffer(8), 8, Irp::ready(sends_again));
+    } else if is(Mode::CloseInCompletion) {
+        send(socket, buffer(8), 8, Irp::ready(closes));
+    } else if is(Mode::InitialiseInFlight) {
+        send(socket, buffer(LARGE), LARGE, irp);
+        irp.prepare(Some(completes));
+    } else if is(Mode::FreeIrpInFlight) {
+        let irp = Irp(pool(280).cast());
+        irp.prepare(Some(completes));
+        send(socket, buffer(LARGE), LARGE, irp);
+        unsafe { ExFreePoolWithTag(irp.0.cast(), TAG) };
+    } else if is(Mode::FreeInFlight) {
+        let mdl = buffer(LARGE);
+        send(socket, mdl, LARGE, irp);
+        unsafe { ExFreePoolWithTag((*mdl).MappedSystemVa, TAG) };
+    } else if is(Mode::FreeMdlInFlight) {
+        let mdl = buffer(LARGE);
+        send(socket, mdl, LARGE, irp);
+        unsafe { IoFreeMdl(mdl) };
+    } else {
+        return false;
+    }
+    true
+}
+
 kernel_fn! {
     unsafe fn receive_event(
-        _context: PVOID, _flags: u32, _list: *mut WSK_DATA_INDICATION, octets: usize,
+        _context: PVOID, _flags: u32, list: *mut WSK_DATA_INDICATION, octets: usize,
         accepted: *mut usize,
     ) -> NTSTATUS {
         let socket = SOCKET.load(Ordering::SeqCst);
         let table: &WSK_PROVIDER_CONNECTION_DISPATCH = unsafe { &*(*socket).Dispatch.cast() };
         let (send, close) = (table.WskSend.unwrap(), table.Basic.WskCloseSocket.unwrap());
         let irp = Irp::ready(completes);
+        if misuse_in_flight(socket) {
+            return STATUS_SUCCESS;
+        }
         if is(Mode::ReceiveCancelled) {
             return STATUS_CANCELLED;
         } else if is(Mode::ReceiveTooMuch) {
@@ -313,6 +388,8 @@ kernel_fn! {
             unsafe { close(socket, irp.0) };
             let mut data = WSK_BUF { Mdl: buffer(64), Offset: 0, Length: 64 };
             unsafe { send(socket, &raw mut data, 0, Irp::ready(completes).0) };
+        } else if is(Mode::ReleaseNothing) {
+            unsafe { table.WskRelease.unwrap()(socket, list) };
         } else if is(Mode::WaitInCallback) {
             let mut event: KEVENT = unsafe { core::mem::zeroed() };
             unsafe { KeInitializeEvent(&raw mut event, 0, 0) };

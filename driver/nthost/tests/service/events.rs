@@ -44,7 +44,7 @@ fn connection(context: PVOID) -> &'static Connection {
 
 kernel_fn! {
     pub(super) unsafe fn completed(
-        _d: *mut DEVICE_OBJECT, irp: *mut IRP, context: PVOID,
+        _device: *mut DEVICE_OBJECT, irp: *mut IRP, context: PVOID,
     ) -> NTSTATUS {
         // SAFETY: completed, and not reused.
         let (status, information) = unsafe { irp_outcome(irp) };

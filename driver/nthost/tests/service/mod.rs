@@ -1,10 +1,12 @@
 //! A WSK client in the style of C: it logs every event, and does with connections what a test
 //! says.
 #![allow(unreachable_pub)]
+#![allow(dead_code)] // each test executable uses a part
 // A call through a table is a read of the table and the call.
 #![allow(clippy::multiple_unsafe_ops_per_block)]
 
 mod events;
+pub mod machine;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
