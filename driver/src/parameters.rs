@@ -46,6 +46,8 @@ macro_rules! numbers {
             ///
             /// # Errors
             /// `INVALID_PARAMETER`, the value named in the log with what is allowed.
+            // Not inlined: texts are read onto the stack, of which the start needs some later.
+            #[inline(never)]
             pub fn read(passive: &Passive, key: Option<&RegistryKey>) -> Result<Parameters> {
                 let reader = Reader { passive, key };
                 let port = reader.number(&LISTEN_PORT)?;

@@ -28,18 +28,41 @@ pub(crate) fn check_image(root: &Path, file: &Path) -> Result<bool> {
     let image = PeFile::parse(&octets).with_context(|| file.display().to_string())?;
     let exports = root.join("driver/nthost/src/exports.rs");
     let exports = std::fs::read_to_string(&exports).context("the host's exports")?;
+    let readme = root.join("driver/image/README.md");
+    let readme = std::fs::read_to_string(&readme).context("the image's README")?;
+    let allowed = Allowed { exported: exported(&exports), documented: documented(&readme) };
     let code = code::examine(&image);
     println!("{}: {} octets", file.display(), octets.len());
     for (module, name) in &image.imports {
         println!("    {module} {name}");
     }
     println!("largest frame: {} octets, function at {:#x}", code.frame, code.frame_at);
-    let findings = findings(&image, &octets, &exported(&exports), &code);
+    let findings = findings(&image, &octets, &allowed, &code);
     for finding in &findings {
         println!("{}: {finding}", file.display());
     }
     println!("check-image: {} findings", findings.len());
     Ok(findings.is_empty())
+}
+
+/// Imports, each a module and a name.
+struct Allowed {
+    /// What the host exports.
+    exported: Vec<(String, String)>,
+    /// What the image's README lists.
+    documented: Vec<(String, String)>,
+}
+
+/// Rows of the README's table of imports: a module and its functions, each in back-quotes.
+fn documented(readme: &str) -> Vec<(String, String)> {
+    let rows = readme.lines().filter(|line| line.starts_with("| `"));
+    let mut names = Vec::new();
+    for row in rows {
+        let mut quoted = row.split('`').skip(1).step_by(2);
+        let Some(module) = quoted.next() else { continue };
+        names.extend(quoted.map(|name| (module.to_owned(), name.to_owned())));
+    }
+    names
 }
 
 /// Names in the host's table of exports, each with its module.
@@ -55,12 +78,7 @@ fn exported(source: &str) -> Vec<(String, String)> {
     names
 }
 
-fn findings(
-    image: &PeFile,
-    octets: &[u8],
-    exported: &[(String, String)],
-    code: &code::Code,
-) -> Vec<String> {
+fn findings(image: &PeFile, octets: &[u8], allowed: &Allowed, code: &code::Code) -> Vec<String> {
     let mut findings = Vec::new();
     let mut check = |right: bool, what: String| {
         if !right {
@@ -86,7 +104,10 @@ fn findings(
         let (module, name) = import;
         check(MODULES.contains(&module.as_str()), format!("{module} is no module for drivers"));
         check(name != CHKSTK, format!("a frame is larger than a page: {CHKSTK}"));
-        check(exported.contains(import), format!("the host does not export {module}!{name}"));
+        let known = allowed.exported.contains(import);
+        check(known, format!("the host does not export {module}!{name}"));
+        let listed = allowed.documented.contains(import);
+        check(listed, format!("driver/image/README.md does not list {module}!{name}"));
     }
     let defines = image.exports.iter().any(|name| name == CHKSTK);
     check(!defines, format!("it defines {CHKSTK}: a frame is larger than a page"));
@@ -105,7 +126,7 @@ fn findings(
 mod tests {
     use super::code::Code;
     use super::pe_file::{PeFile, Section};
-    use super::{exported, findings};
+    use super::{Allowed, documented, exported, findings};
 
     fn good() -> PeFile {
         PeFile {
@@ -133,8 +154,9 @@ mod tests {
         let octets = [0; 64];
         image.checksum = super::pe_file::checksum(&octets, image.checksum_at);
         change(&mut image, &mut code);
-        let exports = [("ntoskrnl.exe".to_owned(), "DbgPrint".to_owned())];
-        findings(&image, &octets, &exports, &code)
+        let names = vec![("ntoskrnl.exe".to_owned(), "DbgPrint".to_owned())];
+        let allowed = Allowed { exported: names.clone(), documented: names };
+        findings(&image, &octets, &allowed, &code)
     }
 
     #[test]
@@ -159,6 +181,7 @@ mod tests {
             ("writable code", |image, _| image.sections[0].write = true),
             ("hal.dll!DbgPrint", |image, _| image.imports[0].0 = "hal.dll".to_owned()),
             ("!malloc", |image, _| image.imports[0].1 = "malloc".to_owned()),
+            ("not list ntoskrnl.exe!a", |image, _| image.imports[0].1 = "a".to_owned()),
             ("__chkstk", |image, _| image.imports[0].1 = "__chkstk".to_owned()),
             ("a frame of 4096", |_, code| code.frame = 4096),
             ("ymm or zmm", |_, code| code.wide_vectors.push(0x1000)),
@@ -167,6 +190,14 @@ mod tests {
             let found = found(*change);
             assert!(found.iter().any(|finding| finding.contains(what)), "{what}: {found:?}");
         }
+    }
+
+    #[test]
+    fn the_table_of_imports_is_read_from_the_readme() {
+        let readme = "| module | functions |\n|---|---|\n| `a.exe` | `One` `Two` |\ntext `a`\n";
+        let names = documented(readme);
+        assert_eq!(names.len(), 2);
+        assert!(names.contains(&("a.exe".to_owned(), "Two".to_owned())));
     }
 
     #[test]

@@ -84,6 +84,24 @@ impl<C: Client> Provider<C> {
     /// What registering, creating, binding said: `ADDRESS_ALREADY_EXISTS`, `ACCESS_DENIED`,
     /// `INVALID_ADDRESS_COMPONENT`, `INSUFFICIENT_RESOURCES`, ...
     pub fn start(passive: &Passive, options: &Options, client: C) -> Result<PoolArc<Provider<C>>> {
+        let provider = Provider::new(options, client)?;
+        provider.attach(passive)?;
+        let opened = provider.open(passive, options).and_then(|()| match provider.worker() {
+            Some(worker) => worker.start(passive, provider.clone()),
+            None => Ok(()),
+        });
+        match opened {
+            Ok(()) => Ok(provider),
+            Err(status) => {
+                provider.stop(passive);
+                Err(status)
+            }
+        }
+    }
+
+    /// In its final place. Not inlined: it is built on the stack, of which its callers need some.
+    #[inline(never)]
+    fn new(options: &Options, client: C) -> Result<PoolArc<Provider<C>>> {
         let null = core::ptr::null_mut();
         let provider = Provider {
             registration: UnsafeCell::new(wsk::WSK_REGISTRATION {
@@ -113,19 +131,7 @@ impl<C: Client> Provider<C> {
             last_gone: Event::new()?,
             client,
         };
-        let provider = PoolArc::new(Tag::Server, provider)?;
-        provider.attach(passive)?;
-        let opened = provider.open(passive, options).and_then(|()| match provider.worker() {
-            Some(worker) => worker.start(passive, provider.clone()),
-            None => Ok(()),
-        });
-        match opened {
-            Ok(()) => Ok(provider),
-            Err(status) => {
-                provider.stop(passive);
-                Err(status)
-            }
-        }
+        PoolArc::new(Tag::Server, provider)
     }
 
     /// Registers with WSK and captures its NPI.
