@@ -1,11 +1,12 @@
 //! Development tasks. `cargo xtask tidy` checks what the compiler does not: which crate may
 //! contain what, how long things are, that documents name files that exist. `cargo xtask image`
-//! builds the driver's image.
+//! builds the driver's image, `cargo xtask package` lays out what is installed.
 
 #![forbid(unsafe_code)]
 
 mod check_image;
 mod image;
+mod package;
 mod tidy;
 
 use std::env;
@@ -44,6 +45,8 @@ enum Task {
         /// The image; without it the one that `cargo xtask image` builds
         file: Option<PathBuf>,
     },
+    /// Lay out what is installed in target/package; on Windows, check and test-sign it
+    Package,
 }
 
 fn main() -> ExitCode {
@@ -71,12 +74,17 @@ fn run(root: &Path, task: &Task) -> Result<bool> {
             image::image(root, make).map(|()| true)
         }
         Task::CheckImage { ref file } => {
-            let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-            let target = target.unwrap_or_else(|| root.join("target"));
-            let built = target.join("x86_64-pc-windows-msvc/release/wskhttpd.sys");
+            let built = target(root)?.join("x86_64-pc-windows-msvc/release/wskhttpd.sys");
             check_image::check_image(root, file.as_ref().unwrap_or(&built))
         }
+        Task::Package => package::package(root, &target(root)?).map(|()| true),
     }
+}
+
+/// Where cargo puts what it makes.
+fn target(root: &Path) -> Result<PathBuf> {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(std::path::absolute(target)?)
 }
 
 /// The nearest folder upwards whose Cargo.toml is a workspace.
