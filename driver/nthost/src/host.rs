@@ -187,12 +187,20 @@ impl Host {
     /// # Errors
     /// [`LoadFailure`]: the image cannot be loaded, or its entry returned a failure.
     pub fn load_image(&mut self, name: &str, file: &[u8]) -> Result<(), LoadFailure> {
-        let image = Image::parse(file).map_err(LoadFailure::Image)?;
-        let mapping = Mapping::new(&image).map_err(LoadFailure::Memory)?;
+        let mapping = map(file)?;
         let (entry, range) = (mapping.entry(), mapping.range());
         let loaded = self.call_entry(name, entry, range).map_err(LoadFailure::Entry);
         self.image = Some(mapping);
         loaded
+    }
+
+    /// Maps the image of a driver, binds its imports and takes it away again: what
+    /// [`Host::load_image`] does before anything of the image runs. It needs no machine.
+    ///
+    /// # Errors
+    /// [`LoadFailure`]: the image cannot be loaded.
+    pub fn check_image(file: &[u8]) -> Result<(), LoadFailure> {
+        map(file).map(Mapping::unmap)
     }
 
     /// Addresses that listening sockets are bound to.
@@ -252,6 +260,11 @@ impl Host {
         }
         ledger()
     }
+}
+
+fn map(file: &[u8]) -> Result<Mapping, LoadFailure> {
+    let image = Image::parse(file).map_err(LoadFailure::Image)?;
+    Mapping::new(&image).map_err(LoadFailure::Memory)
 }
 
 fn reset() {

@@ -181,6 +181,12 @@ fn wrong_kind(file: &[u8], error: &object::Error) -> LoadError {
     }
 }
 
+/// A name of the file as it may be shown: a terminal obeys what is not printable.
+fn printable(name: &[u8]) -> String {
+    let end = name.iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1);
+    name[..end].escape_ascii().to_string()
+}
+
 const fn inside(at: usize, from: usize, octets: usize) -> bool {
     at >= from && at - from < octets
 }
@@ -194,8 +200,7 @@ fn sections(
     let mut sections = Vec::new();
     let mut free = header_octets;
     for header in headers.section_table().iter() {
-        let name = String::from_utf8_lossy(header.raw_name());
-        let name = name.trim_end_matches('\0').to_owned();
+        let name = printable(header.raw_name());
         let at = header.virtual_address.get(LE) as usize;
         let octets = header.virtual_size.get(LE) as usize;
         let end = at.checked_add(octets).filter(|end| *end <= size && at.is_multiple_of(PAGE));
@@ -250,7 +255,7 @@ fn imports(headers: &PeFile64<'_>, size: usize) -> Result<Vec<(usize, usize)>, L
     let (mut bound, mut unknown) = (Vec::new(), Vec::new());
     while let Some(descriptor) = descriptors.next().map_err(malformed)? {
         let module = table.name(descriptor.name.get(LE)).map_err(malformed)?;
-        let module = String::from_utf8_lossy(module).to_lowercase();
+        let module = printable(module).to_lowercase();
         let first = descriptor.first_thunk.get(LE) as usize;
         let mut lookup = descriptor.original_first_thunk.get(LE);
         if lookup == 0 {
@@ -266,7 +271,7 @@ fn imports(headers: &PeFile64<'_>, size: usize) -> Result<Vec<(usize, usize)>, L
                 return Err(malformed(format!("more than {IMPORTS_MAX} imports")));
             }
             let name = match table.import::<pe::ImageNtHeaders64>(thunk).map_err(malformed)? {
-                Import::Name(_, name) => String::from_utf8_lossy(name).into_owned(),
+                Import::Name(_, name) => printable(name),
                 Import::Ordinal(ordinal) => format!("#{ordinal}"),
             };
             let found = EXPORTS.iter().position(|e| e.module == module && e.name == name);

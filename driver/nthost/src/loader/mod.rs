@@ -5,6 +5,8 @@
 pub(crate) mod image;
 pub(crate) mod mapping;
 #[cfg(test)]
+mod sample;
+#[cfg(test)]
 mod tests;
 
 pub use image::LoadError;
