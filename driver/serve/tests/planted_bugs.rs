@@ -41,6 +41,16 @@ fn copy(from: &Path, to: &Path) {
             }
         }
     }
+    // What an earlier copy has and the sources have no more would be built too.
+    for entry in std::fs::read_dir(to).unwrap() {
+        let entry = entry.unwrap();
+        if !from.join(entry.file_name()).exists() {
+            match entry.file_type().unwrap().is_dir() {
+                true => std::fs::remove_dir_all(entry.path()).unwrap(),
+                false => std::fs::remove_file(entry.path()).unwrap(),
+            }
+        }
+    }
 }
 
 /// The default binary of a copy with this bug.
