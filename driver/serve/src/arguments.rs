@@ -49,6 +49,9 @@ pub(crate) struct Sim {
     /// Run this driver image (wskhttpd.sys) instead of the driver that is linked in.
     #[arg(long, value_name = "FILE.sys")]
     pub(crate) image: Option<PathBuf>,
+    /// Let every call that can fail do so, one by one, in the given mode or in all.
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "fail"])]
+    pub(crate) sweep: bool,
     /// Let calls number FIRST to FIRST+TIMES-1 of one export fail, and nothing else.
     #[arg(long, value_name = "EXPORT:FIRST:TIMES", value_parser = strike)]
     pub(crate) fail: Option<Strike>,
@@ -66,7 +69,8 @@ fn mode(text: &str) -> Result<Mode> {
 
 fn strike(text: &str) -> Result<Strike> {
     let mut parts = text.splitn(3, ':');
-    let (Some(export), Some(first), Some(times)) = (parts.next(), parts.next(), parts.next()) else {
+    let (Some(export), Some(first), Some(times)) = (parts.next(), parts.next(), parts.next())
+    else {
         bail!("not of the form EXPORT:FIRST:TIMES");
     };
     Ok(Strike { export: export.to_owned(), first: first.parse()?, times: times.parse()? })

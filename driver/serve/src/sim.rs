@@ -42,6 +42,10 @@ pub(crate) fn run(sim: &Sim) -> Result<()> {
         }
         None => None,
     };
+    if sim.sweep {
+        sweep(sim, image.as_ref());
+        return Ok(());
+    }
     if let Some(seed) = sim.seed {
         one(sim, seed, image);
         return Ok(());
@@ -70,6 +74,29 @@ pub(crate) fn run(sim: &Sim) -> Result<()> {
         sum.taken.faults(),
     );
     Ok(())
+}
+
+fn sweep(sim: &Sim, image: Option<&(PathBuf, Arc<Vec<u8>>)>) {
+    let start = Instant::now();
+    let modes = Mode::ALL.into_iter().filter(|mode| sim.mode.is_none_or(|only| only == *mode));
+    let (mut sites, mut machines) = (0, 0);
+    for mode in modes {
+        let swept = wskhttpd_sim::sweep(mode, image);
+        println!(
+            "{mode}: {} sites, the start refused on {} machines",
+            swept.total(),
+            swept.refused
+        );
+        for (export, calls) in &swept.sites {
+            println!("{calls:>8}  {export}");
+        }
+        sites += swept.total();
+        machines += swept.machines;
+    }
+    println!(
+        "sim: sweep passed in {:.1} s: {sites} sites, {machines} machines",
+        start.elapsed().as_secs_f64()
+    );
 }
 
 /// All modes in turn.

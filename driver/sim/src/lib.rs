@@ -12,5 +12,7 @@ mod request;
 mod response;
 mod scenario;
 mod site;
+mod sweep;
 
 pub use scenario::{Case, Mode, Report, run};
+pub use sweep::{Sweep, sweep};

@@ -34,9 +34,12 @@ impl Request {
             40 => ("GET", "/large", "", ""),
             41..=46 => ("GET", "/missing", "", ""),
             47..=49 => ("POST", "/hello.txt", "Content-Length: 11\r\n", "some octets"),
-            50..=52 => {
-                ("PUT", "/medium", "Transfer-Encoding: chunked\r\n", "4\r\nsome\r\n1;x=y\r\n!\r\n0\r\n\r\n")
-            }
+            50..=52 => (
+                "PUT",
+                "/medium",
+                "Transfer-Encoding: chunked\r\n",
+                "4\r\nsome\r\n1;x=y\r\n!\r\n0\r\n\r\n",
+            ),
             53..=55 => ("OPTIONS", "*", "", ""),
             56..=57 => ("GET", "/old", "", ""),
             58..=60 => ("GET", "/hello.txt", "If-None-Match: *\r\n", ""),

@@ -27,7 +27,11 @@ struct Head {
 
 fn head(octets: &[u8]) -> Result<Option<Head>, String> {
     let Some(end) = octets.windows(4).position(|four| four == b"\r\n\r\n") else {
-        return if octets.len() > HEAD_BYTES_MAX { Err("an endless head".into()) } else { Ok(None) };
+        return if octets.len() > HEAD_BYTES_MAX {
+            Err("an endless head".into())
+        } else {
+            Ok(None)
+        };
     };
     let text = std::str::from_utf8(&octets[..end]).map_err(|_| "a head that is not text")?;
     let mut lines = text.split("\r\n");
@@ -82,7 +86,8 @@ impl Reader {
             let body = &self.octets[head.octets..];
             let there = &body[..body.len().min(length)];
             if !is_timeout {
-                let wanted = wanted.ok_or_else(|| format!("an answer {} to nothing", head.status))?;
+                let wanted =
+                    wanted.ok_or_else(|| format!("an answer {} to nothing", head.status))?;
                 check(wanted, &head, there)?;
             }
             if there.len() < length {
@@ -155,13 +160,16 @@ mod tests {
             ("HTTP/1.1 404 X\r\nContent-Length: 2\r\n\r\nab", "404 and not 200"),
             ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", "a length of 3"),
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nax", "differs at octet 1"),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "to nothing"),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                "to nothing",
+            ),
             ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nabc", "more behind"),
             ("HTTP/1.1 200 OK\r\n\r\n", "no length"),
             ("SSH-2.0\r\n\r\n", "no status line"),
         ];
         for (octets, complaint) in cases {
-            let octets = octets.replacen("\r\n\r\n", &format!("\r\n{}\r\n", DATE), 9);
+            let octets = octets.replacen("\r\n\r\n", &format!("\r\n{DATE}\r\n"), 9);
             let said = Reader::default().take(octets.as_bytes(), &[&answer(200, b"ab")]);
             let said = said.expect_err(&octets);
             assert!(said.contains(complaint), "{said}: {octets}");

@@ -63,12 +63,8 @@ pub(crate) fn spawn(name: String, context: Context, body: impl FnOnce() + 'stati
         processor::set_context(context);
         body();
     });
-    let actor = Actor {
-        name,
-        wait: Wait::Ready,
-        coroutine: Some(coroutine),
-        yielder: core::ptr::null(),
-    };
+    let actor =
+        Actor { name, wait: Wait::Ready, coroutine: Some(coroutine), yielder: core::ptr::null() };
     with(|world| world.actors.push(actor));
 }
 

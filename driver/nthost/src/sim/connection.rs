@@ -15,6 +15,9 @@ pub(crate) fn attach(connection: &'static Connection) {
         with(|world| {
             world.network.ports[port].connection = Some(connection);
             world.network.open(port);
+            if !connection.standing().by_irp {
+                world.network.uses(port);
+            }
         });
         look(connection);
     }
@@ -69,13 +72,14 @@ fn is_due(world: &mut World, port: PortId, standing: &Standing, kind: Kind) -> b
 /// On a processor: does what is still due.
 pub(super) fn run(connection: &'static Connection, port: PortId, kind: Kind) {
     let standing = connection.standing();
-    let due = kind != Kind::Look && with(|world| {
-        if kind == Kind::End && standing.withheld {
-            // Decided when it was queued.
-            return standing.open && standing.gated && !standing.end_told;
-        }
-        is_due(world, port, &standing, kind)
-    });
+    let due = kind != Kind::Look
+        && with(|world| {
+            if kind == Kind::End && standing.withheld {
+                // Decided when it was queued.
+                return standing.open && standing.gated && !standing.end_told;
+            }
+            is_due(world, port, &standing, kind)
+        });
     if due {
         match kind {
             Kind::Look => {}
@@ -112,7 +116,7 @@ fn receive(connection: &'static Connection, port: PortId, standing: &Standing) {
     }
     let split = with(|world| {
         let split = world.take(Freedom::IndicationSplit);
-        split.then(|| world.random.next() as usize)
+        split.then(|| world.random.draw() as usize)
     });
     let octets = connection.next_octets(INDICATED_MAX, split);
     if octets.is_empty() {

@@ -31,6 +31,8 @@ macro_rules! freedoms {
 enum Kind {
     /// Ordinary: a driver notices nothing.
     Order,
+    /// A peer, or the network, loses a connection before it is one.
+    Loss,
     /// A call or an allocation fails, or the transport does.
     Fault,
     /// The end of something for good.
@@ -74,16 +76,12 @@ freedoms! {
     EndBeforeWithheld = "end told before withheld octets", Order;
     /// A restart that came while the event that closes the gate was running is not heard.
     RestartLost = "early restart not heard", Order;
-    /// Events of a connection come while its accept event still runs.
-    EventDuringAccept = "event during its accept event", Order;
     /// A pended request dies without a word when its listener closes.
     SilentDrop = "pended request dropped silently", Order;
     /// A request dies between its acceptance and the accept event.
-    HandshakeAborted = "handshake aborted", Order;
+    HandshakeAborted = "handshake aborted", Loss;
     /// A DPC runs some time after its timer expired, perhaps after it was cancelled.
     DpcLate = "DPC late", Order;
-    /// A wait goes on for a while after its object was signalled.
-    WokenLate = "woken late", Order;
     /// A graceful disconnect never completes.
     DisconnectStuck = "disconnect that never completes", Order;
     /// A reset throws away what the peer has not read yet.
@@ -114,6 +112,8 @@ pub(crate) struct Freedoms {
     random: Random,
     /// Faults and deaths come.
     faults: bool,
+    /// Nothing bad happens any more.
+    calm: bool,
 }
 
 impl Freedoms {
@@ -123,21 +123,32 @@ impl Freedoms {
         let mut temper = random.fork(1);
         let odds = Freedom::ALL.iter().map(|freedom| {
             let never = temper.one_in(3);
-            let often = 1 << temper.within(5, 11);
+            let often = 1 << temper.within(5, 12);
             let odds = match freedom.kind() {
-                Kind::Order => often,
-                Kind::Fault => often / 32,
-                Kind::Death => often / 64,
+                Kind::Order => often - often / 8,
+                Kind::Loss | Kind::Fault => often / 8,
+                Kind::Death => often / 16,
             };
             if never { 0 } else { odds }
         });
         let odds = odds.collect();
-        Freedoms { odds, taken: vec![0; Freedom::ALL.len()], random: random.fork(2), faults }
+        Freedoms {
+            odds,
+            taken: vec![0; Freedom::ALL.len()],
+            random: random.fork(2),
+            faults,
+            calm: false,
+        }
     }
 
     /// Whether it is taken now.
     pub(crate) fn take(&mut self, freedom: Freedom) -> bool {
-        if freedom.kind() != Kind::Order && !self.faults {
+        let comes = match freedom.kind() {
+            Kind::Order => true,
+            Kind::Loss => !self.calm,
+            Kind::Fault | Kind::Death => self.faults,
+        };
+        if !comes {
             return false;
         }
         let taken = self.random.chance(self.odds[freedom as usize]);
@@ -150,9 +161,15 @@ impl Freedoms {
         self.taken[freedom as usize] += 1;
     }
 
-    /// From now on something may fail, or nothing.
-    pub(crate) fn set_faults(&mut self, faults: bool) {
-        self.faults = faults;
+    /// From now on something may fail.
+    pub(crate) fn begin_faults(&mut self) {
+        self.faults = true;
+    }
+
+    /// From now on nothing bad happens.
+    pub(crate) fn calm(&mut self) {
+        self.faults = false;
+        self.calm = true;
     }
 
     pub(crate) fn taken(&self) -> Taken {
@@ -185,7 +202,9 @@ impl Taken {
 
     /// Faults and deaths among them.
     pub fn faults(&self) -> u64 {
-        let bad = Freedom::ALL.iter().filter(|freedom| freedom.kind() != Kind::Order);
+        let bad = Freedom::ALL
+            .iter()
+            .filter(|freedom| matches!(freedom.kind(), Kind::Fault | Kind::Death));
         bad.map(|freedom| self.get(*freedom)).sum()
     }
 }

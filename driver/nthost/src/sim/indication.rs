@@ -49,7 +49,8 @@ impl Piece {
 /// Indicated octets: a list of nodes, each of a chain of MDLs.
 pub(crate) struct Indication {
     pieces: Vec<Piece>,
-    nodes: Vec<Box<WSK_DATA_INDICATION>>,
+    /// None is added once they are linked, so they stay in place.
+    nodes: Vec<WSK_DATA_INDICATION>,
     /// What the pieces hold.
     fingerprint: u64,
 }
@@ -75,7 +76,8 @@ impl Indication {
     }
 
     fn add_node(&mut self, world: &mut World, octets: &[u8]) {
-        let offset = if world.take(Freedom::NonZeroOffset) { 1 + world.random.below(SLACK) } else { 0 };
+        let offset =
+            if world.take(Freedom::NonZeroOffset) { 1 + world.random.below(SLACK) } else { 0 };
         let first = self.pieces.len();
         let mut rest = octets;
         let mut before = offset;
@@ -105,10 +107,10 @@ impl Indication {
             next = mdl;
         }
         let offset = u32::try_from(offset).unwrap_or(0);
-        self.nodes.push(Box::new(WSK_DATA_INDICATION {
+        self.nodes.push(WSK_DATA_INDICATION {
             Next: core::ptr::null_mut(),
             Buffer: WSK_BUF { Mdl: next, Offset: offset, Length: octets.len() },
-        }));
+        });
     }
 
     fn add_piece(&mut self, world: &mut World, memory: Vec<u8>) {
@@ -120,7 +122,7 @@ impl Indication {
         let mut next = core::ptr::null_mut();
         for node in self.nodes.iter_mut().rev() {
             node.Next = next;
-            next = &raw mut **node;
+            next = core::ptr::from_mut(node);
         }
     }
 
@@ -131,7 +133,7 @@ impl Indication {
 
     /// The list to indicate.
     pub(crate) fn list(&mut self) -> *mut WSK_DATA_INDICATION {
-        &raw mut **self.nodes.first_mut().expect("a node for octets that are not none")
+        core::ptr::from_mut(self.nodes.first_mut().expect("a node for octets that are not none"))
     }
 
     /// The callback has returned: nothing of it may be looked at any more.
@@ -154,7 +156,11 @@ impl Indication {
                 world.quarantine.indicated.remove(&piece.mdl().addr());
             }
             world.quarantine.over.push_back(self);
-            if world.quarantine.over.len() > WATCHED { world.quarantine.over.pop_front() } else { None }
+            if world.quarantine.over.len() > WATCHED {
+                world.quarantine.over.pop_front()
+            } else {
+                None
+            }
         });
         if old.is_some_and(|old| old.hash() != old.fingerprint) {
             let detail = "changed after its callback had returned";
@@ -166,7 +172,7 @@ impl Indication {
 /// Some of `octets` from the front: all, or as many as chance says.
 fn part<'o>(world: &mut World, octets: &'o [u8], freedom: Freedom) -> &'o [u8] {
     if octets.len() > 1 && world.take(freedom) {
-        &octets[..1 + world.random.below(octets.len() - 1)]
+        &octets[..=world.random.below(octets.len() - 1)]
     } else {
         octets
     }

@@ -107,7 +107,8 @@ impl Failure {
 pub fn fail(what: &str) -> ! {
     let mut report = format!("\n*** a check failed: {what}\n");
     for line in crate::log::last(8) {
-        report += &format!("    log: {line}");
+        report += "    log: ";
+        report += &line;
     }
     report += &world::report();
     // Not eprintln: a test harness would capture it and lose it with the process.
@@ -196,12 +197,12 @@ pub fn now() -> Duration {
 
 /// From now on calls fail, and connections and listeners die.
 pub fn begin_faults() {
-    with(|world| world.freedoms.set_faults(true));
+    with(|world| world.freedoms.begin_faults());
 }
 
-/// From now on nothing fails.
-pub fn end_faults() {
-    with(|world| world.freedoms.set_faults(false));
+/// From now on nothing bad happens.
+pub fn calm() {
+    with(|world| world.freedoms.calm());
 }
 
 /// Reports code of the driver that still runs when its entry failed or its unload returned.

@@ -1,5 +1,6 @@
 //! The network in memory: two bounded queues of octets for each connection, and the ends of them.
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::freedom::Freedom;
@@ -82,7 +83,7 @@ pub(super) struct PortState {
     struck: bool,
     /// The client did not want it.
     refused: bool,
-    /// By IRP: the client asked for octets, so it did want it.
+    /// The client has it by an event, or asked for octets: it does want it.
     pub(super) used: bool,
 }
 
@@ -145,18 +146,20 @@ impl Network {
         self.ports[id].refused = true;
     }
 
-    /// It asked for octets.
+    /// It wants it, now for sure.
     pub(super) fn uses(&mut self, id: PortId) {
-        self.ports[id].used = true;
+        if !std::mem::replace(&mut self.ports[id].used, true) {
+            let ip = self.ports[id].from.ip();
+            let crowd = self.same_address(ip).filter(|port| port.open && port.used).count();
+            self.ports[id].crowd = crowd;
+        }
     }
 
     /// The client has a socket for it.
     pub(super) fn open(&mut self, id: PortId) {
-        let ip = self.ports[id].from.ip();
         self.ports[id].asked = false;
         self.ports[id].counted = true;
         self.ports[id].open = true;
-        self.ports[id].crowd = self.same_address(ip).filter(|port| port.open).count();
     }
 
     /// The socket is about to be gone.
@@ -188,8 +191,10 @@ impl Network {
                     ("driver reset", port.driver_reset),
                 ];
                 let ends = ends.iter().filter(|(_, is)| *is).map(|(name, _)| *name);
-                text += &format!(
-                    "    {at:>4} {:<22} {:?}{} {} to the driver, {} to the peer {}\n",
+                // Writing to a string does not fail.
+                let _ = writeln!(
+                    text,
+                    "    {at:>4} {:<22} {:?}{} {} to the driver, {} to the peer {}",
                     port.from,
                     port.handshake,
                     if port.open { ", open" } else { "" },

@@ -3,7 +3,16 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 /// Entries kept for a report.
-const KEPT: usize = 120;
+const KEPT: usize = 150;
+
+/// What happens too often to be shown.
+const COMMON: [&str; 5] = [
+    "ExpInterlockedPopEntrySList",
+    "ExpInterlockedPushEntrySList",
+    "KeAcquireSpinLockRaiseToDpc",
+    "KeReleaseSpinLock",
+    "lock acquired",
+];
 
 /// One thing that happened: nothing in it depends on an address.
 #[derive(Clone, Copy)]
@@ -33,10 +42,12 @@ impl Trace {
         about: u64,
         value: u64,
     ) {
-        if self.last.len() == KEPT {
-            self.last.pop_front();
+        if !COMMON.contains(&what) {
+            if self.last.len() == KEPT {
+                self.last.pop_front();
+            }
+            self.last.push_back(Entry { step, time, actor, what, about, value });
         }
-        self.last.push_back(Entry { step, time, actor, what, about, value });
         self.entries += 1;
         for word in [time, actor as u64, about, value] {
             self.mix(word);

@@ -115,14 +115,17 @@ fn request(processor: usize, port: PortId) {
     let stream = Port(port);
     let Some(listener) = listening.filter(|listener| listener.listens() && !gone) else { return };
     let socket = listener.address();
-    if listener.has_events() && with(|world| world.take(Freedom::ListenerLost)) {
+    if Listener::has_events() && with(|world| world.take(Freedom::ListenerLost)) {
         with(|world| world.began(socket));
         listener.lose_now();
         listener.tell_lost();
         with(|world| world.ended(socket));
         return;
     }
-    if listener.has_events() && listener.is_conditional() && with(|world| world.take(Freedom::InspectLost)) {
+    if Listener::has_events()
+        && listener.is_conditional()
+        && with(|world| world.take(Freedom::InspectLost))
+    {
         with(|world| world.began(socket));
         listener.lose_now();
         listener.inspect_lost();

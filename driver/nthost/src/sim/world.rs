@@ -1,6 +1,8 @@
 //! The state of a simulated machine: its clock, its queues, and who runs next.
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+use std::mem::ManuallyDrop;
 
 use super::Failure;
 use super::actor::{Actor, Wait};
@@ -19,7 +21,9 @@ pub(super) const NOBODY: usize = usize::MAX;
 
 thread_local! {
     static ON: Cell<bool> = const { Cell::new(false) };
-    static WORLD: RefCell<Option<World>> = const { RefCell::new(None) };
+    /// Not dropped with the thread: actors that are suspended cannot be unwound.
+    static WORLD: RefCell<ManuallyDrop<Option<World>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// What becomes due at a time.
@@ -67,7 +71,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
 }
 
 pub(super) fn begin(world: World) {
-    WORLD.with(|place| *place.borrow_mut() = Some(world));
+    WORLD.with(|place| **place.borrow_mut() = Some(world));
     ON.set(true);
 }
 
@@ -209,9 +213,7 @@ impl World {
             Wait::Ready => true,
             Wait::Idle => !self.ready.is_empty(),
             Wait::Lock(lock) => crate::nt::spinlock::is_free(lock),
-            Wait::Object { object, until } => {
-                self.now >= until || crate::nt::event::is_set(object)
-            }
+            Wait::Object { object, until } => self.now >= until || crate::nt::event::is_set(object),
             Wait::Dpcs => self.dpcs.is_empty(),
             Wait::Quiet => self.is_quiet(),
             Wait::Until(time) => self.now >= time,
@@ -256,9 +258,11 @@ impl World {
 
     /// Who is where, as netstat and a debugger would say it.
     pub(super) fn dump(&self) -> String {
-        let mut text = format!("    {} works are ready, {} later\n", self.ready.len(), self.later.len());
+        let mut text =
+            format!("    {} works are ready, {} later\n", self.ready.len(), self.later.len());
         for actor in &self.actors {
-            text += &format!("    {} is {:?}\n", actor.name, actor.wait);
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "    {} is {:?}", actor.name, actor.wait);
         }
         text + &self.network.dump()
     }

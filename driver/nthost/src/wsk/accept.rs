@@ -34,7 +34,7 @@ impl Listener {
 
     /// A connection is there. On a processor.
     pub(crate) fn arrived(&'static self, processor: usize, stream: Stream, remote: SocketAddr) {
-        if !self.has_events() {
+        if !Listener::has_events() {
             work::establishes(&stream);
             self.await_accept(processor, stream, remote);
         } else if self.is_conditional() {
@@ -50,7 +50,7 @@ impl Listener {
     }
 
     /// Connections are told by events.
-    pub(crate) fn has_events(&self) -> bool {
+    pub(crate) fn has_events() -> bool {
         registration::static_events() & WSK_EVENT_ACCEPT != 0
     }
 

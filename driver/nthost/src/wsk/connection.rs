@@ -7,8 +7,8 @@ use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::ntdef::{
     DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_CANCELLED, STATUS_CONNECTION_RESET,
-    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_DEVICE_STATE, STATUS_NOT_IMPLEMENTED,
-    STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_DEVICE_STATE,
+    STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
 };
 use nt_sys::wsk::{
     SIO_WSK_QUERY_INSPECT_ID, SOCKADDR, WSK_BUF, WSK_CLIENT_CONNECTION_DISPATCH,
@@ -66,6 +66,8 @@ pub(super) struct Shared {
     pub(super) read_ended: bool,
     pub(super) write_ended: bool,
     pub(super) reset: bool,
+    /// A send failed: what follows it cannot be sent either.
+    pub(super) send_failed: bool,
     /// The client knows that the peer ended or reset.
     pub(super) end_told: bool,
     pub(super) reset_told: bool,
@@ -417,13 +419,11 @@ kernel_fn! {
             None
         };
         drop(shared);
-        match refused {
-            Some(status) => complete(connection.address(), export, irp, status, 0),
-            None => {
-                connection.sends_done();
-                STATUS_PENDING
-            }
+        if let Some(status) = refused {
+            return complete(connection.address(), export, irp, status, 0);
         }
+        connection.sends_done();
+        STATUS_PENDING
     }
 }
 
@@ -448,9 +448,6 @@ kernel_fn! {
         let Some(id) = lock(&call.0.shared).inspect_id else {
             return STATUS_INVALID_DEVICE_REQUEST;
         };
-        if work::fails_for(call.0.number(), export, Freedom::CallFailed) {
-            return STATUS_INSUFFICIENT_RESOURCES;
-        }
         if out_octets != size_of::<WSK_INSPECT_ID>() {
             violation(Rule::Flags, export, "WSK_INSPECT_ID", format!("{out_octets} octets"), None);
         }

@@ -34,6 +34,7 @@ static OPEN: Mutex<Vec<&'static Listener>> = Mutex::new(Vec::new());
 
 /// What the client set, and what became of it.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools)] // independent facts
 pub(super) struct Shared {
     v6_only: bool,
     exclusive: bool,

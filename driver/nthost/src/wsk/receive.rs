@@ -223,7 +223,8 @@ impl Connection {
             }
         }
         let there = shared.withheld.len().min(most);
-        let octets = split.map_or(there, |split| if there > 1 { 1 + split % (there - 1) } else { there });
+        let octets =
+            split.map_or(there, |split| if there > 1 { 1 + split % (there - 1) } else { there });
         shared.withheld.drain(..octets).collect()
     }
 
@@ -239,8 +240,7 @@ impl Connection {
         let (frame, flags) = self.enter_event("WskReceiveEvent");
         let mut accepted = 0;
         // SAFETY: the client's callback with its context; no list says that the socket is dead.
-        let status =
-            unsafe { event(context, flags, core::ptr::null_mut(), 0, &raw mut accepted) };
+        let status = unsafe { event(context, flags, core::ptr::null_mut(), 0, &raw mut accepted) };
         self.leave_event(frame);
         lock(&self.shared).receiving = false;
         if status != STATUS_SUCCESS {

@@ -11,8 +11,8 @@ use nt_sys::ntdef::{
 };
 use nt_sys::wsk::{WSK_BUF, WSK_FLAG_NODELAY, WSK_SOCKET};
 
-use super::connection::{Connection, SendIrp, enter_call};
 use super::complete;
+use super::connection::{Connection, SendIrp, enter_call};
 use super::pins::Pins;
 use crate::host::state;
 use crate::nt::{irp, lock};
@@ -111,12 +111,7 @@ impl PendingSend {
     }
 
     /// Completes the IRP.
-    pub(super) fn finish(
-        self,
-        socket: usize,
-        export: &'static str,
-        status: NTSTATUS,
-    ) -> NTSTATUS {
+    pub(super) fn finish(self, socket: usize, export: &'static str, status: NTSTATUS) -> NTSTATUS {
         if self.fingerprint.is_some_and(|before| before != self.hash()) {
             let object = format!("{} octets of a send", self.octets);
             violation(Rule::BufferInFlight, export, object, "they changed while in flight", None);
@@ -158,7 +153,10 @@ kernel_fn! {
             Some(STATUS_CONNECTION_RESET)
         } else if shared.write_ended || shared.disconnect.is_some() {
             Some(STATUS_CONNECTION_DISCONNECTED)
-        } else if work::fails_for(call.0.number(), export, Freedom::SendFailed) {
+        } else if shared.send_failed
+            || work::fails_for(call.0.number(), export, Freedom::SendFailed)
+        {
+            shared.send_failed = true;
             Some(STATUS_INSUFFICIENT_RESOURCES)
         } else {
             None
