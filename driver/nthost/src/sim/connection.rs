@@ -74,7 +74,8 @@ pub(super) fn run(connection: &'static Connection, port: PortId, kind: Kind) {
     let standing = connection.standing();
     let due = kind != Kind::Look
         && with(|world| {
-            if kind == Kind::End && standing.withheld {
+            let reset = world.network.ports[port].peer_reset;
+            if kind == Kind::End && standing.withheld && !reset {
                 // Decided when it was queued.
                 return standing.open && standing.gated && !standing.end_told;
             }
