@@ -1,5 +1,5 @@
-//! A user-mode host of NT and WSK: the exports that drivers link against, over real sockets, or over a
-//! simulated network on a simulated machine.
+//! A user-mode host of NT and WSK: the exports that drivers link against, over real sockets, or on
+//! a simulated machine.
 //!
 //! It defines every symbol that `nt-sys` declares, runs a driver's callbacks on threads that stand
 //! for processors, and ends the process with a report when the driver breaks a rule of the kernel

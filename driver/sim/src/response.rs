@@ -161,7 +161,8 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", "a length of 3"),
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nax", "differs at octet 1"),
             (
-                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab\
+                 HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
                 "to nothing",
             ),
             ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nabc", "more behind"),

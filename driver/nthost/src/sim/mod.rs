@@ -52,7 +52,7 @@ use crate::verifier::{Rule, violation};
 pub const EXIT_CODE: i32 = 87;
 
 /// What a run depends on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Decides everything.
     pub seed: u64,
@@ -70,6 +70,15 @@ pub struct Options {
 pub trait Peers {
     /// In virtual time, between two steps of the machine.
     fn happened(&mut self, peer: Peer, happening: Happening);
+}
+
+/// No peers: nobody connects.
+pub fn nobody() -> Rc<RefCell<dyn Peers>> {
+    struct Nobody;
+    impl Peers for Nobody {
+        fn happened(&mut self, _peer: Peer, _happening: Happening) {}
+    }
+    Rc::new(RefCell::new(Nobody))
 }
 
 /// What a run was.
