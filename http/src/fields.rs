@@ -1,6 +1,6 @@
 //! The fields that decide framing, persistence, expectation, selection and the host.
 
-use crate::conditional::Conditions;
+use crate::selectors::{Selector, Selectors};
 use crate::target::host_of;
 use crate::{Framing, Limits, Reason, Rejection, Status, Version};
 
@@ -71,7 +71,7 @@ struct Codings {
 #[allow(clippy::struct_excessive_bools)] // What was said, in any order; the methods combine it.
 pub(crate) struct Fields<'b> {
     pub(crate) host: Option<&'b [u8]>,
-    pub(crate) conditions: Conditions<'b>,
+    pub(crate) selectors: Selectors<'b>,
     length: Option<u64>,
     codings: Codings,
     close: bool,
@@ -81,10 +81,10 @@ pub(crate) struct Fields<'b> {
 }
 
 impl<'b> Fields<'b> {
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(head: &'b [u8]) -> Self {
         Fields {
             host: None,
-            conditions: Conditions::NONE,
+            selectors: Selectors::new(head),
             length: None,
             codings: Codings {
                 present: false,
@@ -101,31 +101,23 @@ impl<'b> Fields<'b> {
 
     /// Takes one field line. The length of the name tells nearly every other field apart.
     pub(crate) fn take(&mut self, name: &[u8], value: &'b [u8]) -> Result<(), Rejection> {
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.take_host(value),
-            6 if name.eq_ignore_ascii_case(b"expect") => {
-                self.take_expect(value);
-                Ok(())
-            }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
-                self.take_connection(value);
-                Ok(())
-            }
-            13 if name.eq_ignore_ascii_case(b"if-none-match") => {
-                self.conditions.add_if_none_match(value);
-                Ok(())
-            }
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.take_length(value),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                self.take_codings(value);
-                Ok(())
-            }
-            17 if name.eq_ignore_ascii_case(b"if-modified-since") => {
-                self.conditions.add_if_modified_since(value);
-                Ok(())
-            }
-            _ => Ok(()),
+            4 if is(b"host") => return self.take_host(value),
+            5 if is(b"range") => self.selectors.note(Selector::Range),
+            6 if is(b"expect") => self.take_expect(value),
+            8 if is(b"if-match") => self.selectors.note(Selector::IfMatch),
+            8 if is(b"if-range") => self.selectors.note(Selector::IfRange),
+            10 if is(b"connection") => self.take_connection(value),
+            13 if is(b"if-none-match") => self.selectors.note(Selector::IfNoneMatch),
+            14 if is(b"content-length") => return self.take_length(value),
+            15 if is(b"accept-encoding") => self.selectors.note(Selector::AcceptEncoding),
+            17 if is(b"transfer-encoding") => self.take_codings(value),
+            17 if is(b"if-modified-since") => self.selectors.note(Selector::IfModifiedSince),
+            19 if is(b"if-unmodified-since") => self.selectors.note(Selector::IfUnmodifiedSince),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Two Host lines are an error in every version (RFC 9112 section 3.2).
@@ -252,7 +244,7 @@ impl<'b> Fields<'b> {
 
 /// The members of a comma-separated list without the whitespace around them; empty ones are not
 /// members (RFC 9110 section 5.6.1).
-fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|octet| *octet == b',').map(trim).filter(|member| !member.is_empty())
 }
 

@@ -7,7 +7,7 @@ use memchr::{memchr, memchr3};
 
 use crate::fields::{Fields, is_tchar};
 use crate::{
-    Conditions, Expectation, FIELD_LINES_MAX, Framing, Limits, Persistence, Reason, Rejection,
+    Expectation, FIELD_LINES_MAX, Framing, Limits, Persistence, Reason, Rejection, Selectors,
     Status, Target,
 };
 
@@ -80,8 +80,8 @@ pub struct Request<'b> {
     pub framing: Framing,
     /// Whether the client waits before it sends the content.
     pub expectation: Expectation,
-    /// Which representations the client has.
-    pub conditions: Conditions<'b>,
+    /// Which representation is asked for, and how much of it.
+    pub selectors: Selectors<'b>,
 }
 
 /// What a request line may have besides its target: a method, two spaces, HTTP-version. More than
@@ -320,7 +320,7 @@ fn parse_whole<'b>(
     };
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     let line = RequestLine::new(limits, method.as_bytes(), target.as_bytes(), version);
-    Ok(line.and_then(|line| Request::new(limits, line, parsed.headers)))
+    Ok(line.and_then(|line| Request::new(limits, head, line, parsed.headers)))
 }
 
 /// What httparse refuses and we need not (HTTP/1.2), or the reason why it is wrong.
@@ -335,7 +335,7 @@ fn parse_in_parts<'b>(limits: &Limits, head: &'b [u8]) -> Result<Request<'b>, Re
     let mut storage = [EMPTY_HEADER; FIELD_LINES_MAX];
     match httparse::parse_headers(rest, &mut storage) {
         Ok(Parsed::Complete((length, fields))) if length == rest.len() => {
-            Request::new(limits, line, fields)
+            Request::new(limits, head, line, fields)
         }
         _ => Err(BAD_FIELD),
     }
@@ -344,11 +344,12 @@ fn parse_in_parts<'b>(limits: &Limits, head: &'b [u8]) -> Result<Request<'b>, Re
 impl<'b> Request<'b> {
     fn new(
         limits: &Limits,
+        head: &'b [u8],
         line: RequestLine<'b>,
         lines: &[httparse::Header<'b>],
     ) -> Result<Self, Rejection> {
         let RequestLine { method, target, version } = line;
-        let mut fields = Fields::new();
+        let mut fields = Fields::new(head);
         for line in lines {
             fields.take(line.name.as_bytes(), line.value)?;
         }
@@ -367,7 +368,7 @@ impl<'b> Request<'b> {
             persistence: fields.persistence(version),
             framing,
             expectation: fields.expectation(version, framing)?,
-            conditions: fields.conditions,
+            selectors: fields.selectors,
         })
     }
 }
