@@ -149,7 +149,7 @@ fn selected(
         }
     }
     let Some(partial) = site.partial(response) else { return whole };
-    // The variants of one file are of one date, which is no strong validator then (section 8.8.2.2).
+    // Variants of one file share its date, which is no strong validator then (section 8.8.2.2).
     let last_modified = last_modified.filter(|_| !is_negotiated);
     let validators = Validators { last_modified, ..validators };
     let part = selectors.part(method, octets(site.body(response)), &validators, now);

@@ -73,8 +73,8 @@ impl Selectors<'_> {
             || self.values(selector).any(|list| list_has(list, entity_tag, comparison))
     }
 
-    /// Sections 13.1.3 and 13.1.4: what a date is compared with. Nothing if the field is not a date,
-    /// is there several times, or if there is nothing to compare it with.
+    /// Sections 13.1.3 and 13.1.4: a date and what it is compared with. Nothing if the field is not
+    /// a date, is there several times, or if there is nothing to compare it with.
     fn date_and_modified(
         &self,
         selector: Selector,

@@ -58,8 +58,8 @@ impl ImfFixdate {
 /// Reads an IMF-fixdate, an RFC 850 date or an asctime date as seconds since 1970-01-01.
 ///
 /// `None` for anything else and for what lies before 1970. The day name has to be one, but need
-/// not be the right one. `now`, in the same unit, gives two digits of year their century: the latest
-/// that is not more than 50 years ahead.
+/// not be the right one. `now`, in the same unit, gives two digits of year their century: the
+/// latest that is not more than 50 years ahead.
 pub fn parse(value: &[u8], now: u64) -> Option<u64> {
     let comma = memchr::memchr(b',', value);
     match comma {

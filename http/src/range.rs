@@ -6,7 +6,7 @@ use crate::conditional::Validators;
 use crate::selectors::{Selector, Selectors};
 use crate::{Method, fields};
 
-/// Octets of the fields that [`Part::fields`] writes at most: their text and four numbers of 64 bits.
+/// Octets that [`Part::fields`] writes at most: two names and four numbers of 64 bits.
 pub const PART_FIELDS_BYTES_MAX: usize = 128;
 
 /// Where [`Part::fields`] writes.
