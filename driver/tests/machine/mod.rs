@@ -158,6 +158,11 @@ impl Machine {
         }
     }
 
+    /// What the driver holds now.
+    pub fn ledger(&self) -> nthost::Ledger {
+        self.host.as_ref().unwrap().ledger()
+    }
+
     pub fn log(&self) -> String {
         self.host.as_ref().unwrap().log().concat()
     }
@@ -216,6 +221,13 @@ impl Client {
     pub fn send(&mut self, octets: impl AsRef<[u8]>) -> &mut Client {
         self.stream.write_all(octets.as_ref()).unwrap();
         self
+    }
+
+    /// The response to a request with these field lines, each without its CRLF.
+    pub fn ask(&mut self, method: &str, path: &str, fields: &[&str]) -> Response {
+        let lines = fields.iter().map(|line| format!("{line}\r\n")).collect::<Vec<_>>().concat();
+        self.send(format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{lines}\r\n"));
+        self.response(method != "HEAD")
     }
 
     pub fn get(&mut self, path: &str) -> Response {
