@@ -99,22 +99,31 @@ impl<'b> Fields<'b> {
         }
     }
 
-    /// Takes one field line. The length of the name tells nearly every other field apart.
+    /// Takes one field line. Length and first letter of the name tell nearly every other field
+    /// apart.
+    #[inline]
     pub(crate) fn take(&mut self, name: &[u8], value: &'b [u8]) -> Result<(), Rejection> {
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-        match name.len() {
-            4 if is(b"host") => return self.take_host(value),
-            5 if is(b"range") => self.selectors.note(Selector::Range),
-            6 if is(b"expect") => self.take_expect(value),
-            8 if is(b"if-match") => self.selectors.note(Selector::IfMatch),
-            8 if is(b"if-range") => self.selectors.note(Selector::IfRange),
-            10 if is(b"connection") => self.take_connection(value),
-            13 if is(b"if-none-match") => self.selectors.note(Selector::IfNoneMatch),
-            14 if is(b"content-length") => return self.take_length(value),
-            15 if is(b"accept-encoding") => self.selectors.note(Selector::AcceptEncoding),
-            17 if is(b"transfer-encoding") => self.take_codings(value),
-            17 if is(b"if-modified-since") => self.selectors.note(Selector::IfModifiedSince),
-            19 if is(b"if-unmodified-since") => self.selectors.note(Selector::IfUnmodifiedSince),
+        match (name.len(), name.first().copied().unwrap_or(0) | CASE_BIT) {
+            (4, b'h') if is_named(name, b"host") => return self.take_host(value),
+            (5, b'r') if is_named(name, b"range") => self.selectors.note(Selector::Range),
+            (6, b'e') if is_named(name, b"expect") => self.take_expect(value),
+            (8, b'i') if is_named(name, b"if-match") => self.selectors.note(Selector::IfMatch),
+            (8, b'i') if is_named(name, b"if-range") => self.selectors.note(Selector::IfRange),
+            (10, b'c') if is_named(name, b"connection") => self.take_connection(value),
+            (13, b'i') if is_named(name, b"if-none-match") => {
+                self.selectors.note(Selector::IfNoneMatch);
+            }
+            (14, b'c') if is_named(name, b"content-length") => return self.take_length(value),
+            (15, b'a') if is_named(name, b"accept-encoding") => {
+                self.selectors.note(Selector::AcceptEncoding);
+            }
+            (17, b't') if is_named(name, b"transfer-encoding") => self.take_codings(value),
+            (17, b'i') if is_named(name, b"if-modified-since") => {
+                self.selectors.note(Selector::IfModifiedSince);
+            }
+            (19, b'i') if is_named(name, b"if-unmodified-since") => {
+                self.selectors.note(Selector::IfUnmodifiedSince);
+            }
             _ => {}
         }
         Ok(())
@@ -240,6 +249,17 @@ impl<'b> Fields<'b> {
         }
         Ok(Expectation::None)
     }
+}
+
+/// What a letter in lower case has, and one in upper case has not.
+const CASE_BIT: u8 = 0x20;
+
+/// Whether a name, of which it is known that it is a token, is `known` (lower case and hyphens) in
+/// any case: in a token nothing else becomes a letter or a hyphen by that bit.
+#[inline]
+fn is_named<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
+    name.iter().zip(known).fold(0, |other, (a, b)| other | ((a | CASE_BIT) ^ b)) == 0
 }
 
 /// The members of a comma-separated list without the whitespace around them; empty ones are not
