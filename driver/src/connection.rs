@@ -6,7 +6,6 @@
 use http1::Step;
 use nt::LookasideBox;
 use nt::wsk::{CHAIN_BYTES_MAX, Events, Indication, Socket};
-use response_cache::Site;
 use wskhttpd_abi::Counter;
 
 use crate::admission::Ticket;
@@ -183,7 +182,7 @@ impl Connection {
             self.head = Some(head);
             return (consumed.saturating_add(kept), None);
         }
-        self.decide(server.site.view(), step)
+        self.decide(server, step)
     }
 
     /// One step on an unfinished head and what follows it.
@@ -205,13 +204,14 @@ impl Connection {
             }
             return (appended, None);
         }
-        let (consumed, answer) = self.decide(server.site.view(), step);
+        let (consumed, answer) = self.decide(server, step);
         (consumed.saturating_sub(before), answer)
     }
 
     /// What a step other than `Incomplete` means.
     #[allow(clippy::needless_pass_by_value)] // the step is over with this
-    fn decide(&mut self, site: Site<'_>, step: Step<'_>) -> (usize, Option<Answer>) {
+    fn decide(&mut self, server: &Server, step: Step<'_>) -> (usize, Option<Answer>) {
+        let site = server.site.view();
         match step {
             Step::Request { consumed, request } => {
                 // What follows is another request, or content: it has time of its own.
@@ -219,7 +219,7 @@ impl Connection {
                 let answer = if self.ticket.is_refusing() {
                     answer::refuse(site, &request)
                 } else {
-                    answer::select(site, &request)
+                    answer::select(site, &request, server.clock.unix_seconds())
                 };
                 let immediate = request.framing == http1::Framing::None
                     || request.expectation == http1::Expectation::Continue;
@@ -251,13 +251,19 @@ impl Connection {
         }
         let site = server.site.view();
         let head = site.head(answer.response);
-        let body = if answer.content { site.body(answer.response) } else { &[] };
+        let fields = answer.fields(site);
+        let (body, offset) = answer.content(site);
         let end = answer.persistence.head_end(answer.version);
         let copied = if body.len() <= COPY_BYTES_MAX { body } else { &[] };
-        let octets = head.len().saturating_add(end.len()).saturating_add(copied.len());
+        let octets = [head.len(), fields.len(), end.len(), copied.len()];
+        let octets = octets.into_iter().fold(0, usize::saturating_add);
         let Some(out) = batch.room(socket, octets) else { return socket.close() };
         let from = out.copied();
-        if !(out.copy(head) && out.copy(end) && out.copy(copied)) {
+        let copied_all = out.copy(head)
+            && (fields.is_empty() || out.copy(&fields))
+            && out.copy(end)
+            && out.copy(copied);
+        if !copied_all {
             return socket.close();
         }
         if let Some(at) =
@@ -268,7 +274,6 @@ impl Connection {
         batch.add_octets(octets);
         batch.answered(site.status(answer.response));
         if copied.len() < body.len() {
-            let offset = site.body_offset(answer.response);
             self.stream = Some(Stream { offset, octets: body.len() });
             self.stream_on(server, socket, batch);
         }
