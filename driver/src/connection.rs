@@ -6,7 +6,6 @@
 use http1::Step;
 use nt::LookasideBox;
 use nt::wsk::{CHAIN_BYTES_MAX, Events, Indication, Outgoing, Socket};
-use response_cache::Site;
 use wskhttpd_abi::Counter;
 
 use crate::admission::Ticket;
@@ -168,7 +167,7 @@ impl Connection {
             self.head = Some(head);
             return (consumed.saturating_add(kept), None);
         }
-        self.decide(server.site.view(), step)
+        self.decide(server, step)
     }
 
     /// One step on an unfinished head and what follows it.
@@ -190,13 +189,14 @@ impl Connection {
             }
             return (appended, None);
         }
-        let (consumed, answer) = self.decide(server.site.view(), step);
+        let (consumed, answer) = self.decide(server, step);
         (consumed.saturating_sub(before), answer)
     }
 
     /// What a step other than `Incomplete` means.
     #[allow(clippy::needless_pass_by_value)] // the step is over with this
-    fn decide(&mut self, site: Site<'_>, step: Step<'_>) -> (usize, Option<Answer>) {
+    fn decide(&mut self, server: &Server, step: Step<'_>) -> (usize, Option<Answer>) {
+        let site = server.site.view();
         match step {
             Step::Request { consumed, request } => {
                 let answer = answer::select(site, &request);
@@ -211,6 +211,7 @@ impl Connection {
             Step::ContentEnd { consumed } => (consumed, self.held.take()),
             Step::Reject { consumed, rejection } => {
                 self.held = None;
+                server.counters.add(Counter::Rejected, 1);
                 (consumed, answer::reject(site, rejection))
             }
             Step::Closed { consumed } | Step::Incomplete { consumed } => (consumed, None),
