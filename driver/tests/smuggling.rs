@@ -120,3 +120,48 @@ fn what_came_before_is_answered_first() {
     }
     clients.into_iter().for_each(Client::expect_end);
 }
+
+/// RFC 9112 section 9.6: were the connection closed at once, the octets that nobody reads would
+/// have it reset, and the peer might never see the answer.
+#[test]
+fn an_answer_survives_what_the_peer_still_sends() {
+    let machine = Machine::start(vec![]);
+    let mut client = machine.connect();
+    client.send("GET /medium HTTP/1.1\nHost: a\n\n");
+    client.send(HIDDEN.repeat(20_000));
+    assert_eq!(client.response(true).status, 400);
+    client.expect_end();
+    assert_eq!(machine.counter(Counter::Requests), 1);
+}
+
+/// RFC 9112 section 6.1: never to a 1.0 client, nor in a 204; here, in nothing. What a peer takes
+/// for the end of a response is its Content-Length.
+#[test]
+fn no_response_has_a_transfer_coding() {
+    let machine = Machine::start(vec![]);
+    for version in ["1.0", "1.1"] {
+        for (method, path) in [
+            ("GET", "/hello.txt"),
+            ("GET", "/large"),
+            ("HEAD", "/large"),
+            ("GET", "/health"),
+            ("GET", "/old"),
+            ("GET", "/nothing"),
+            ("OPTIONS", "/"),
+            ("DELETE", "/hello.txt"),
+            ("BREW", "/pot"),
+        ] {
+            let mut client = machine.connect();
+            client.send(format!(
+                "{method} {path} HTTP/{version}\r\nHost: a\r\nTE: trailers, chunked\r\n\
+                 Connection: TE, close\r\n\r\n"
+            ));
+            let response = client.response(method != "HEAD");
+            assert!(response.head.starts_with("HTTP/1.1 "), "{}", response.head);
+            assert_eq!(response.field("transfer-encoding"), None, "{}", response.head);
+            let has_length = response.field("content-length").is_some();
+            assert_eq!(has_length, response.status != 204, "{}", response.head);
+            client.expect_end();
+        }
+    }
+}
