@@ -16,6 +16,10 @@ pub(crate) struct Head<'h> {
     pub(crate) content_length: Option<u64>,
     pub(crate) entity_tag: Option<&'h [u8]>,
     pub(crate) last_modified: Option<&'h [u8]>,
+    pub(crate) content_encoding: Option<&'h [u8]>,
+    pub(crate) accepts_ranges: bool,
+    /// Vary names Accept-Encoding, or everything.
+    pub(crate) varies_by_coding: bool,
     pub(crate) has_allow: bool,
 }
 
@@ -59,7 +63,19 @@ impl<'h> Head<'h> {
         if name.eq_ignore_ascii_case(b"last-modified") {
             return once(&mut self.last_modified, value);
         }
+        if name.eq_ignore_ascii_case(b"content-encoding") {
+            return once(&mut self.content_encoding, value);
+        }
+        if name.eq_ignore_ascii_case(b"vary") {
+            self.varies_by_coding |= varies_by_coding(value);
+            return Some(());
+        }
+        if name.eq_ignore_ascii_case(b"accept-ranges") {
+            self.accepts_ranges = true;
+            return (value == b"bytes").then_some(());
+        }
         if name.eq_ignore_ascii_case(b"connection")
+            || name.eq_ignore_ascii_case(b"content-range")
             || name.eq_ignore_ascii_case(b"keep-alive")
             || name.eq_ignore_ascii_case(b"transfer-encoding")
             || name.eq_ignore_ascii_case(b"trailer")
@@ -70,6 +86,14 @@ impl<'h> Head<'h> {
         self.has_allow |= name.eq_ignore_ascii_case(b"allow");
         Some(())
     }
+}
+
+/// Whether a value of Vary covers Accept-Encoding (RFC 9110 section 12.5.5).
+pub(crate) fn varies_by_coding(value: &[u8]) -> bool {
+    value
+        .split(|octet| *octet == b',')
+        .map(<[u8]>::trim_ascii)
+        .any(|member| member == b"*" || member.eq_ignore_ascii_case(b"accept-encoding"))
 }
 
 /// A line without its CRLF, and what follows it.

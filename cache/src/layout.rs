@@ -2,10 +2,12 @@
 
 use core::fmt;
 
+use http1::Coding;
+
 /// First octets of an image. A copy that was treated as text changes them.
 pub(crate) const MAGIC: [u8; 8] = *b"\x89SITE\r\n\x1A";
 /// The one version of the format that this crate writes and reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// Octets of the header; the first section starts at or after it.
 pub(crate) const HEADER_BYTES: usize = 128;
 /// Everything from here on is under the checksum.
@@ -216,6 +218,8 @@ pub(crate) struct ResponseRecord {
     pub(crate) not_modified: u32,
     pub(crate) body: Span,
     pub(crate) entity_tag: Span,
+    /// Index of the 206 that belongs to this response, or [`NONE`].
+    pub(crate) partial: u32,
     pub(crate) last_modified: u64,
 }
 
@@ -234,13 +238,34 @@ impl ResponseRecord {
             not_modified: u32_at(record, 16),
             body: Span { offset: u32_at(record, 20), length: u32_at(record, 24) },
             entity_tag: Span { offset: u32_at(record, 28), length: u32::from(u16_at(record, 32)) },
+            partial: u32_at(record, 36),
             last_modified: u64_at(record, 40),
         }
     }
 
     /// What must be zero in a record of this version.
-    pub(crate) fn reserved(record: &[u8; RESPONSE_BYTES]) -> u64 {
-        u64::from(u16_at(record, 34)) | u64::from(u32_at(record, 36))
+    pub(crate) fn reserved(record: &[u8; RESPONSE_BYTES]) -> u16 {
+        u16_at(record, 34)
+    }
+}
+
+/// Number of a coding in a response record.
+#[cfg(feature = "std")]
+pub(crate) const fn octet_of_coding(coding: Coding) -> u8 {
+    match coding {
+        Coding::Identity => 0,
+        Coding::Gzip => 1,
+        Coding::Br => 2,
+    }
+}
+
+/// The coding with this number.
+pub(crate) const fn coding_of_octet(octet: u8) -> Option<Coding> {
+    match octet {
+        0 => Some(Coding::Identity),
+        1 => Some(Coding::Gzip),
+        2 => Some(Coding::Br),
+        _ => None,
     }
 }
 

@@ -32,7 +32,8 @@ mod site;
 mod validate;
 
 pub use checksum::crc32;
+pub use http1::Coding;
 pub use invalid::Invalid;
 pub use layout::{FORMAT_VERSION, Layout, Section};
 pub use limits::{HEAD_BYTES_MAX, HEALTH_NAME_BYTES_MAX, HOST_BYTES_MAX, Limits, PATH_BYTES_MAX};
-pub use site::{Coding, Entry, Response, Site};
+pub use site::{Entry, Response, Site};

@@ -29,6 +29,10 @@ impl Limits {
     /// 1 GiB of image, 64 MiB of body, 2^20 entries.
     pub const DEFAULT: Self =
         Self { image_bytes_max: 1 << 30, response_bytes_max: 64 << 20, entries_max: 1 << 20 };
+    /// The same without a bound for one body: how long a response may be is up to who packs, and
+    /// whoever serves the image has all of it in memory anyway.
+    pub const SERVED: Self =
+        Self { response_bytes_max: Self::DEFAULT.image_bytes_max, ..Self::DEFAULT };
 }
 
 impl Default for Limits {

@@ -1,9 +1,11 @@
 //! Lookup and the accessors of a validated image.
 
+use http1::{Coding, Weights};
+
 use crate::hash;
 use crate::layout::{
     ENTRY_BYTES, ERROR_BYTES, EntryRecord, Layout, RESPONSE_BYTES, ResponseRecord, WORD_BYTES,
-    chunk_at, u16_at, u32_at, widen,
+    chunk_at, coding_of_octet, u16_at, u32_at, widen,
 };
 use crate::limits::PATH_BYTES_MAX;
 
@@ -15,39 +17,6 @@ pub struct Entry(pub(crate) u32);
 /// One prepared response of an image: an index, with the same rule as [`Entry`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Response(pub(crate) u32);
-
-/// Content coding of a response (RFC 9110 section 8.4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Coding {
-    /// As it is.
-    Identity,
-    /// `gzip`, RFC 1952.
-    Gzip,
-    /// `br`, RFC 7932.
-    Br,
-}
-
-impl Coding {
-    /// Number of the coding in a response record.
-    #[cfg(feature = "std")]
-    pub(crate) const fn octet(self) -> u8 {
-        match self {
-            Self::Identity => 0,
-            Self::Gzip => 1,
-            Self::Br => 2,
-        }
-    }
-
-    /// The coding with this number.
-    pub(crate) const fn from_octet(octet: u8) -> Option<Self> {
-        match octet {
-            0 => Some(Self::Identity),
-            1 => Some(Self::Gzip),
-            2 => Some(Self::Br),
-            _ => None,
-        }
-    }
-}
 
 /// An image that can be asked. Cheap to make and to copy.
 #[derive(Clone, Copy, Debug)]
@@ -146,6 +115,22 @@ impl<'i> Site<'i> {
         self.layout.responses.item(response, RESPONSE_BYTES).map(|_| Response(response))
     }
 
+    /// The variant that `weights` want most; of equal ones the last, which is the smallest. The
+    /// identity coding where all are refused: a server may disregard the field then (RFC 9110
+    /// section 12.4.1).
+    pub fn negotiate(&self, entry: Entry, weights: &Weights) -> Option<Response> {
+        let mut best = self.response(entry, 0)?;
+        let mut weight = weights.of(self.coding(best));
+        for variant in 1..self.variants(entry) {
+            let response = self.response(entry, variant)?;
+            let other = weights.of(self.coding(response));
+            if other > 0 && other >= weight {
+                (best, weight) = (response, other);
+            }
+        }
+        Some(best)
+    }
+
     /// The prepared response for an error. A valid image has one for each status that a server
     /// sends by itself.
     pub fn error(&self, status: u16) -> Option<Response> {
@@ -196,6 +181,13 @@ impl<'i> Site<'i> {
         self.layout.responses.item(index, RESPONSE_BYTES).map(|_| Response(index))
     }
 
+    /// The prepared 206 for a response that has validators: its head is without Content-Length and
+    /// Content-Range, which the sender appends; the content is a part of that of `response`.
+    pub fn partial(&self, response: Response) -> Option<Response> {
+        let index = self.record(response)?.partial;
+        self.layout.responses.item(index, RESPONSE_BYTES).map(|_| Response(index))
+    }
+
     /// The entity tag with its quotes; empty = there is none.
     #[inline]
     pub fn entity_tag(&self, response: Response) -> &'i [u8] {
@@ -219,7 +211,7 @@ impl<'i> Site<'i> {
     #[inline]
     pub fn coding(&self, response: Response) -> Coding {
         self.record(response)
-            .and_then(|record| Coding::from_octet(record.coding))
+            .and_then(|record| coding_of_octet(record.coding))
             .unwrap_or(Coding::Identity)
     }
 

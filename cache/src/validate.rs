@@ -1,5 +1,6 @@
 //! One pass over arbitrary bytes that ends in a [`Layout`] or in what is wrong with them.
 
+use http1::Coding;
 use http1::date::ImfFixdate;
 
 use crate::checksum::crc32;
@@ -8,12 +9,13 @@ use crate::invalid::Invalid;
 use crate::layout::{
     CHECKED_FROM, ENTRY_BYTES, ERROR_BYTES, EntryRecord, Extent, FORMAT_VERSION, HEADER_BYTES,
     Layout, MAGIC, NONE, PACKED_ALIGN, PACKED_BYTES_MAX, PAGE_BYTES, RESPONSE_BYTES,
-    ResponseRecord, Section, Span, WORD_BYTES, chunk_at, header, u16_at, u32_at, u64_at, widen,
+    ResponseRecord, Section, Span, WORD_BYTES, chunk_at, coding_of_octet, header, u16_at, u32_at,
+    u64_at, widen,
 };
 use crate::limits::{
     HEALTH_NAME_BYTES_MAX, HOST_BYTES_MAX, Limits, PATH_BYTES_MAX, REQUIRED_ERRORS,
 };
-use crate::site::{Coding, Entry, Response, Site};
+use crate::site::{Entry, Response, Site};
 
 impl Layout {
     /// Validates `image`: a total function over arbitrary bytes, in time linear to their number,
@@ -144,11 +146,14 @@ impl<'c> Check<'c> {
             if record.flags & !ResponseRecord::HAS_LAST_MODIFIED != 0 {
                 return refuse("response: unknown flag");
             }
-            if Coding::from_octet(record.coding).is_none() {
+            if coding_of_octet(record.coding).is_none() {
                 return refuse("response: unknown coding");
             }
             if record.not_modified != NONE && extent.count <= widen(record.not_modified) {
                 return refuse("response: no such 304");
+            }
+            if record.partial != NONE && extent.count <= widen(record.partial) {
+                return refuse("response: no such 206");
             }
             self.head(&record, at)?;
             self.body(&record, at)?;
@@ -175,13 +180,19 @@ impl<'c> Check<'c> {
         if value != DATE_PLACEHOLDER {
             return refuse("response: no room for a date");
         }
-        let without_content = matches!(record.status, 204 | 304);
+        let without_content = matches!(record.status, 204 | 206 | 304);
         let length = (!without_content).then_some(u64::from(record.body.length));
         if head.content_length != length {
             return refuse("response: Content-Length differs from its body");
         }
         if record.status == 405 && !head.has_allow {
             return refuse("response: 405 without Allow");
+        }
+        if record.status != 304 && head.content_encoding != coding_name(record.coding) {
+            return refuse("response: Content-Encoding differs from its coding");
+        }
+        if head.accepts_ranges != (record.partial != NONE || record.status == 206) {
+            return refuse("response: Accept-Ranges without a 206, or the reverse");
         }
         let Some(tag) = within(self.image, self.strings, record.entity_tag) else {
             return refuse("response: entity tag outside the strings");
@@ -211,7 +222,7 @@ impl<'c> Check<'c> {
         if length == 0 {
             return if offset == 0 { Ok(()) } else { refuse("response: empty body with a place") };
         }
-        if matches!(record.status, 204 | 304) {
+        if matches!(record.status, 204 | 206 | 304) {
             return refuse("response: body under a status that has none");
         }
         if within(self.image, self.bodies, record.body).is_none() {
@@ -224,7 +235,8 @@ impl<'c> Check<'c> {
         Ok(())
     }
 
-    /// A response has a 304 exactly if it is a 200 with validators; the 304 has the same ones.
+    /// A response has a 304 and a 206 exactly if it is a 200 with validators; they have the same
+    /// ones, and the 206 is of the same coding.
     fn validators(
         &self,
         response: Response,
@@ -234,15 +246,18 @@ impl<'c> Check<'c> {
         let refuse = |rule| Err(Invalid::Record { rule, at });
         let tag = record.entity_tag.of(self.image);
         let has_any = !tag.is_empty() || record.flags & ResponseRecord::HAS_LAST_MODIFIED != 0;
-        if record.status == 304 {
-            return if record.not_modified == NONE {
+        if matches!(record.status, 206 | 304) {
+            return if record.not_modified == NONE && record.partial == NONE {
                 Ok(())
             } else {
-                refuse("response: 304 that has a 304")
+                refuse("response: 206 or 304 that has one of its own")
             };
         }
         if has_any != (record.not_modified != NONE) {
             return refuse("response: validators without a 304, or the reverse");
+        }
+        if has_any != (record.partial != NONE) {
+            return refuse("response: validators without a 206, or the reverse");
         }
         if !has_any {
             return Ok(());
@@ -250,13 +265,21 @@ impl<'c> Check<'c> {
         if record.status != 200 {
             return refuse("response: validators under a status other than 200");
         }
+        let same = |other: &ResponseRecord| {
+            other.entity_tag.of(self.image) == tag
+                && other.flags == record.flags
+                && other.last_modified == record.last_modified
+                && other.coding == record.coding
+        };
         let other = self.site.not_modified(response).and_then(|other| self.site.record(other));
-        let Some(other) = other else { return refuse("response: no such 304") };
-        let same = other.status == 304
-            && other.entity_tag.of(self.image) == tag
-            && other.flags == record.flags
-            && other.last_modified == record.last_modified;
-        if same { Ok(()) } else { refuse("response: its 304 has other validators") }
+        if !other.is_some_and(|other| other.status == 304 && same(&other)) {
+            return refuse("response: its 304 has other validators");
+        }
+        let other = self.site.partial(response).and_then(|other| self.site.record(other));
+        if !other.is_some_and(|other| other.status == 206 && same(&other)) {
+            return refuse("response: its 206 has other validators");
+        }
+        Ok(())
     }
 
     fn entries(&self) -> Result<(), Invalid> {
@@ -298,22 +321,37 @@ impl<'c> Check<'c> {
         Ok(())
     }
 
-    /// At least one; the identity coding first, then ascending, so that none is there twice.
+    /// At least one; the identity coding first, then ascending, so that none is there twice. Where
+    /// there are several, each says so in Vary and none has the entity tag of another.
     fn variants(&self, record: &EntryRecord, at: usize) -> Result<(), Invalid> {
         let refuse = |rule| Err(Invalid::Record { rule, at });
         let mut coding_min = 0;
+        let mut tags: [&[u8]; 2] = [&[]; 2];
         for variant in 0..u32::from(record.variants) {
             let response = record.response.checked_add(variant).map(Response);
             let Some(response) = response.and_then(|response| self.site.record(response)) else {
                 return refuse("entry: no such response");
             };
-            if response.status == 304 {
-                return refuse("entry: 304 as an answer");
+            if matches!(response.status, 206 | 304) {
+                return refuse("entry: 206 or 304 as an answer");
             }
             if response.coding < coding_min || (variant == 0 && response.coding != 0) {
                 return refuse("entry: codings out of order");
             }
             coding_min = response.coding.saturating_add(1);
+            if record.variants == 1 {
+                continue;
+            }
+            let head = Head::parse(response.head.of(self.image)).unwrap_or_default();
+            if !head.varies_by_coding {
+                return refuse("entry: several variants without Vary");
+            }
+            let tag = response.entity_tag.of(self.image);
+            if !tag.is_empty() && tags.contains(&tag) {
+                return refuse("entry: variants with one entity tag");
+            }
+            let [_, last] = tags;
+            tags = [last, tag];
         }
         if record.variants == 0 { refuse("entry: no response") } else { Ok(()) }
     }
@@ -375,6 +413,15 @@ impl<'c> Check<'c> {
         } else {
             refuse("header: answer to OPTIONS is not 204 with Allow")
         }
+    }
+}
+
+/// What Content-Encoding says of a coding (RFC 9110 section 8.4); nothing for identity.
+fn coding_name(octet: u8) -> Option<&'static [u8]> {
+    match coding_of_octet(octet)? {
+        Coding::Identity => None,
+        Coding::Gzip => Some(b"gzip"),
+        Coding::Br => Some(b"br"),
     }
 }
 

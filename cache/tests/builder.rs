@@ -57,7 +57,7 @@ fn a_file_becomes_a_200_with_its_fields_in_order() {
         "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
          Content-Type: text/plain; charset=utf-8\r\nContent-Length: 13\r\n\
          ETag: \"315f5bdb76d078c43b8a\"\r\nLast-Modified: Fri, 02 Jan 2026 03:04:05 GMT\r\n\
-         Cache-Control: no-cache\r\n"
+         Accept-Ranges: bytes\r\nCache-Control: no-cache\r\n"
     );
     assert_eq!(site.body(hello), b"Hello, world!");
     assert_eq!(site.status(hello), 200);

@@ -103,20 +103,36 @@ fn a_hundred_thousand_entries_are_all_found_and_nothing_else_is() {
     }
 }
 
+const CODINGS: [(Coding, &str); 3] = [
+    (Coding::Identity, ""),
+    (Coding::Gzip, "Content-Encoding: gzip\r\n"),
+    (Coding::Br, "Content-Encoding: br\r\n"),
+];
+
+/// A variant whose body is its entity tag, and what else its heads say.
+fn variant(draft: &mut Draft, coding: (Coding, &str), tag: &str, fields: &str) -> Prepared {
+    let (coding, encoding) = coding;
+    let fields = format!("{DATE}{encoding}ETag: {tag}\r\n{fields}");
+    let ranges = "Accept-Ranges: bytes\r\n";
+    let length = tag.len();
+    Prepared {
+        coding,
+        head: format!("HTTP/1.1 200 X\r\n{fields}{ranges}Content-Length: {length}\r\n").into(),
+        body: Some(draft.body(tag.as_bytes().to_vec()).0),
+        last_modified: None,
+        not_modified: Some(format!("HTTP/1.1 304 X\r\n{fields}").into()),
+        partial: Some(format!("HTTP/1.1 206 X\r\n{fields}{ranges}").into()),
+    }
+}
+
+const VARY: &str = "Vary: Origin, accept-encoding\r\n";
+
 #[test]
-fn variants_keep_their_order_and_their_own_304() {
+fn variants_keep_their_order_and_their_own_304_and_206() {
     let mut draft = draft();
-    let variants: Vec<Prepared> = [Coding::Identity, Coding::Gzip, Coding::Br]
-        .into_iter()
-        .zip(["\"i\"", "\"g\"", "\"b\""])
-        .map(|(coding, tag)| Prepared {
-            coding,
-            head: format!("HTTP/1.1 200 OK\r\n{DATE}Content-Length: 3\r\nETag: {tag}\r\n").into(),
-            body: Some(draft.body(tag.as_bytes().to_vec()).0),
-            last_modified: None,
-            not_modified: Some(format!("HTTP/1.1 304 X\r\n{DATE}ETag: {tag}\r\n").into()),
-        })
-        .collect();
+    let variants = CODINGS.into_iter().zip(["\"i\"", "\"g\"", "\"b\""]);
+    let variants: Vec<Prepared> =
+        variants.map(|(coding, tag)| variant(&mut draft, coding, tag, VARY)).collect();
     let answer = draft.answer(&variants).unwrap();
     draft.entry("", "/a", "", answer).unwrap();
     let image = draft.finish(&Limits::default()).unwrap();
@@ -131,7 +147,42 @@ fn variants_keep_their_order_and_their_own_304() {
         assert_eq!(site.entity_tag(response), site.body(response));
         let not_modified = site.not_modified(response).unwrap();
         assert_eq!(Some(site.head(not_modified)), prepared.not_modified.as_deref());
+        let partial = site.partial(response).unwrap();
+        assert_eq!(Some(site.head(partial)), prepared.partial.as_deref());
+        assert_eq!((site.status(partial), site.body(partial)), (206, &b""[..]));
+        assert_eq!((site.partial(partial), site.partial(not_modified)), (None, None));
     }
+}
+
+#[test]
+fn variants_that_a_cache_could_confuse_are_refused() {
+    type Row = (&'static [(usize, &'static str)], &'static str, &'static str);
+    let rows: [Row; 6] = [
+        (&[(0, "\"i\""), (1, "\"g\"")], "", "several variants without Vary"),
+        (&[(0, "\"i\""), (1, "\"g\"")], "Vary: Origin\r\n", "several variants without Vary"),
+        (&[(0, "\"i\""), (1, "\"i\"")], VARY, "variants with one entity tag"),
+        (&[(0, "\"i\""), (1, "\"g\""), (2, "\"i\"")], VARY, "variants with one entity tag"),
+        (&[(0, "\"i\""), (2, "\"b\""), (1, "\"g\"")], VARY, "codings out of order"),
+        (&[(1, "\"g\"")], VARY, "codings out of order"),
+    ];
+    for (variants, fields, rule) in rows {
+        let mut draft = draft();
+        let variants: Vec<Prepared> = variants
+            .iter()
+            .map(|(coding, tag)| variant(&mut draft, CODINGS[*coding], tag, fields))
+            .collect();
+        let answer = draft.answer(&variants).unwrap();
+        draft.entry("", "/a", "", answer).unwrap();
+        let error = draft.finish(&Limits::default()).unwrap_err().to_string();
+        assert!(error.contains(rule), "{rule}: {error}");
+    }
+    let mut draft = draft();
+    let variants = ["\"i\"", "\"g\""].into_iter().zip(CODINGS);
+    let variants: Vec<Prepared> =
+        variants.map(|(tag, coding)| variant(&mut draft, coding, tag, "Vary: *\r\n")).collect();
+    let answer = draft.answer(&variants).unwrap();
+    draft.entry("", "/a", "", answer).unwrap();
+    assert!(draft.finish(&Limits::default()).is_ok());
 }
 
 #[test]

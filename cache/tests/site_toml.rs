@@ -39,7 +39,7 @@ fn a_body_has_an_entity_tag_and_no_date() {
     assert_eq!(
         head(&site, response).replace(NO_DATE, ""),
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 4\r\n\
-         ETag: \"982d9e3eb996f559e633\"\r\nCache-Control: no-cache\r\n"
+         ETag: \"982d9e3eb996f559e633\"\r\nAccept-Ranges: bytes\r\nCache-Control: no-cache\r\n"
     );
     assert_eq!(site.body(response), b"text");
     assert_eq!(site.last_modified(response), None);

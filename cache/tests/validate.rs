@@ -25,7 +25,7 @@ fn small_image() -> Vec<u8> {
 
 /// An image with one of everything.
 fn image() -> Vec<u8> {
-    image_with(&[("index.html", 5), ("large", 2049)])
+    image_with(&[("index.html", 5), ("large", 2049), ("text.txt", 2000)])
 }
 
 fn image_with(files: &[(&str, usize)]) -> Vec<u8> {
@@ -105,11 +105,14 @@ fn ask_everything(site: &Site<'_>, strict: bool) -> usize {
             assert!(date == 0 || head[date..].starts_with(b"Thu, 01 Jan 1970 00:00:00 GMT\r\n"));
             assert!(!body.is_empty() || site.body_offset(response) == 0);
         }
-        site.not_modified(response).inspect(|not_modified| {
-            assert!(
-                !strict || site.status(*not_modified) == 304 && site.body(*not_modified) == b""
-            );
-        })
+        let (not_modified, partial) = (site.not_modified(response), site.partial(response));
+        assert!(!strict || not_modified.is_some() == partial.is_some());
+        for (other, status) in [(not_modified, 304), (partial, 206)] {
+            other.inspect(|other| {
+                assert!(!strict || site.status(*other) == status && site.body(*other) == b"");
+            });
+        }
+        not_modified
     };
     for entry in site.entries().take(1000) {
         let found = site.lookup(site.host(entry), site.path(entry));
@@ -138,13 +141,12 @@ fn the_image_itself_is_valid_and_has_one_of_everything() {
     let layout = validate(&image).unwrap();
     let site = Site::new(&image, layout);
     assert_eq!(layout.total_bytes(), image.len());
-    assert_eq!(layout.entries(), 6);
+    assert_eq!(layout.entries(), 7);
     assert!(ask_everything(&site, true) > 1000);
     assert!(site.lookup(b"h.example", b"/h").is_some());
-    assert!(
-        site.body_offset(site.response(site.lookup(b"", b"/large").unwrap(), 0).unwrap())
-            == 4096 * 2
-    );
+    let large = site.response(site.lookup(b"", b"/large").unwrap(), 0).unwrap();
+    assert!(site.body_offset(large).is_multiple_of(4096));
+    assert_eq!(site.variants(site.lookup(b"", b"/text.txt").unwrap()), 3);
 }
 
 #[test]
@@ -189,8 +191,11 @@ fn the_envelope_is_checked_first() {
     other[0] = 0;
     assert_eq!(validate(&other), Err(Invalid::Magic));
     let mut other = image.clone();
-    other[8] = 2;
-    assert_eq!(validate(&other), Err(Invalid::Version { found: 2 }));
+    for version in [0, 1, 3] {
+        other[8] = version;
+        let found = u32::from(version);
+        assert_eq!(validate(&other), Err(Invalid::Version { found }));
+    }
     let mut other = image.clone();
     *other.last_mut().unwrap() ^= 1;
     assert!(matches!(validate(&other), Err(Invalid::Checksum { .. })));
@@ -204,12 +209,12 @@ fn the_envelope_is_checked_first() {
 fn limits_are_those_of_the_caller() {
     let image = image();
     let with = |limits: Limits| Layout::validate(&image, &limits);
-    let exact = Limits { image_bytes_max: image.len(), response_bytes_max: 2049, entries_max: 6 };
+    let exact = Limits { image_bytes_max: image.len(), response_bytes_max: 2049, entries_max: 7 };
     assert!(with(exact).is_ok());
     for limits in [
         Limits { image_bytes_max: image.len() - 1, ..exact },
         Limits { response_bytes_max: 2048, ..exact },
-        Limits { entries_max: 5, ..exact },
+        Limits { entries_max: 6, ..exact },
     ] {
         assert!(matches!(with(limits), Err(Invalid::TooMuch { .. })), "{limits:?}");
     }
@@ -264,12 +269,12 @@ fn entry_field(image: &mut [u8], field: usize, change: impl FnOnce(u32) -> u32) 
 }
 
 /// Each rule of a record, broken by itself.
-const BROKEN: [(&str, Change); 50] = [
+const BROKEN: &[(&str, Change)] = &[
     ("reserved", |i| response_field(i, 32, |w| w | 1 << 16)),
-    ("reserved", |i| response_field(i, 36, |_| 1)),
     ("response: unknown flag", |i| response_field(i, 0, |w| w | 2 << 24)),
     ("response: unknown coding", |i| response_field(i, 0, |w| w | 3 << 16)),
     ("response: no such 304", |i| response_field(i, 16, |_| 1000)),
+    ("response: no such 206", |i| response_field(i, 36, |_| 1000)),
     ("response: head outside the strings", |i| response_field(i, 4, |_| 128)),
     ("response: head outside the strings", |i| response_field(i, 8, |_| u32::MAX)),
     ("malformed line", |i| response_field(i, 8, |w| w - 1)),
@@ -297,7 +302,7 @@ const BROKEN: [(&str, Change); 50] = [
     ("response: body outside", |i| response_field(i, 20, |_| 0)),
     ("response: body not aligned", |i| response_field(i, 20, |w| w - 16)),
     ("response: body under a status", |i| {
-        // The 304 stands right before its 200; it gets the body of that.
+        // The 206 stands right before its 200; it gets the body of that.
         let at = response_at(i, "/large");
         i.copy_within(at + 20..at + 28, at - 28);
     }),
@@ -305,9 +310,31 @@ const BROKEN: [(&str, Change); 50] = [
         let at = response_at(i, "/large") - 28;
         put(i, at, 16);
     }),
-    ("response: 304 that has a 304", |i| {
+    ("response: body under a status", |i| {
+        // And before the 206 its 304.
+        let at = response_at(i, "/large");
+        i.copy_within(at + 20..at + 28, at - 76);
+    }),
+    ("response: 206 or 304 that has", |i| {
         let at = response_at(i, "/large");
         put(i, at - 32, 0);
+    }),
+    ("response: 206 or 304 that has", |i| {
+        let at = response_at(i, "/large");
+        put(i, at - 80, 0);
+    }),
+    ("response: Accept-Ranges without", |i| response_field(i, 36, |_| u32::MAX)),
+    ("response: Accept-Ranges without", |i| over_head(i, "Accept-Ranges", "Except-Ranges")),
+    ("malformed line", |i| over_head(i, "Accept-Ranges: bytes", "Accept-Ranges: lines")),
+    ("malformed line", |i| over_head(i, "Accept-Ranges: bytes", "Content-Range: bytes")),
+    ("response: validators without a 206", |i| {
+        over_head(i, "Accept-Ranges", "Except-Ranges");
+        response_field(i, 36, |_| u32::MAX);
+    }),
+    ("response: its 206 has other validators", |i| response_field(i, 36, |_| 0)),
+    ("response: Content-Encoding differs", |i| {
+        let at = response_at(i, "/large");
+        i[at + 2] = 1;
     }),
     ("response: validators under a status", |i| {
         over_head(i, "200 OK", "201 OK");
@@ -325,17 +352,20 @@ const BROKEN: [(&str, Change); 50] = [
     ("entry: not found by its own key", |i| entry_field(i, 4, |w| w - 2)),
     ("entry: no response", |i| entry_field(i, 16, |w| w & !0xFF_0000)),
     ("entry: no such response", |i| entry_field(i, 20, |_| u32::MAX)),
-    ("entry: 304 as an answer", |i| entry_field(i, 20, |w| w - 1)),
+    ("entry: 206 or 304 as an answer", |i| entry_field(i, 20, |w| w - 1)),
     ("entry: codings out of order", |i| {
-        let at = response_at(i, "/large");
-        i[at + 2] = 1;
+        // What is behind the identity variant: two for the 304 and the 206 of each come first.
+        let at = entry_at(i, "/text.txt");
+        let (response, variants) = (word(i, at + 20), word(i, at + 16));
+        put(i, at + 20, u32::try_from(response + 1).unwrap());
+        put(i, at + 16, u32::try_from(variants - (1 << 16)).unwrap());
     }),
     ("header: hosts miscounted", |i| put(i, 20, 0)),
 ];
 
 #[test]
 fn every_rule_of_a_record_is_kept() {
-    for (number, (rule, change)) in BROKEN.into_iter().enumerate() {
+    for (number, (rule, change)) in BROKEN.iter().enumerate() {
         let error = validate(&changed(change)).expect_err(rule);
         assert!(error.to_string().starts_with(rule), "row {number}, {rule}: {error}");
     }
@@ -356,7 +386,7 @@ fn slots_errors_and_options_are_kept() {
         ("slot: no such entry", |i| {
             let free = |i: &[u8], at: &usize| word(i, *at) == u32::MAX as usize;
             let at = (0..8).map(|n| item(i, SLOT, n)).find(|at| free(i, at)).unwrap();
-            put(i, at, 6);
+            put(i, at, 7);
         }),
         ("reserved", |i| {
             let at = item(i, ERROR, 0);

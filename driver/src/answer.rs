@@ -1,33 +1,81 @@
-//! One request: which prepared response.
+//! One request: which prepared response, and how much of its content.
 use http1::{
-    Expectation, Framing, Method, PathBuffer, Persistence, Rejection, Request, Status, Target,
-    Validators, Verdict, Version,
+    Expectation, Framing, Method, Part, PartFields, PathBuffer, Persistence, Rejection, Request,
+    Status, Target, Validators, Verdict, Version,
 };
 use response_cache::{Entry, Response, Site};
 
 /// A decision, free to be kept until the request's content has been discarded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Answer {
-    /// What is sent.
+    /// Whose head is sent.
     pub response: Response,
-    /// Its content too, or the head alone.
-    pub content: bool,
+    /// What follows it.
+    pub content: Content,
     /// What becomes of the connection.
     pub persistence: Persistence,
     /// What the peer speaks.
     pub version: Version,
 }
 
-/// The answer to an understood request. `None` only for an image without a required response,
-/// which validation refuses.
-pub fn select(site: Site<'_>, request: &Request<'_>) -> Option<Answer> {
-    let response = match request.method {
-        Method::Get | Method::Head => get(site, request),
-        Method::Options => Some(site.options()),
-        Method::Connect => site.error(Status::MethodNotAllowed.code()),
-        Method::Other => site.error(Status::NotImplemented.code()),
+/// What follows a head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Content {
+    /// Nothing: the request is HEAD.
+    None,
+    /// What the response has.
+    Whole,
+    /// The fields that say which part, and in a 206 that part, of the content of another response.
+    Part(Response, Part),
+}
+
+impl Answer {
+    /// The content, and where in the image it starts.
+    #[inline]
+    pub fn content<'i>(&self, site: Site<'i>) -> (&'i [u8], usize) {
+        match self.content {
+            Content::None => (&[], 0),
+            Content::Part(of, Part::Octets { first, last }) => part(site, of, first, last),
+            Content::Whole | Content::Part(..) => {
+                (site.body(self.response), site.body_offset(self.response))
+            }
+        }
+    }
+
+    /// The field lines that could not be prepared; none but for a part.
+    #[inline]
+    pub fn fields(&self, site: Site<'_>) -> PartFields {
+        match self.content {
+            Content::Part(of, part) => part.fields(octets(site.body(of))),
+            Content::None | Content::Whole => PartFields::new(),
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn part(site: Site<'_>, of: Response, first: u64, last: u64) -> (&[u8], usize) {
+    let first = usize::try_from(first).unwrap_or(usize::MAX);
+    let last = usize::try_from(last).unwrap_or(usize::MAX);
+    let part = site.body(of).get(first..=last).unwrap_or_default();
+    (part, site.body_offset(of).saturating_add(first))
+}
+
+fn octets(body: &[u8]) -> u64 {
+    u64::try_from(body.len()).unwrap_or(u64::MAX)
+}
+
+/// The answer to an understood request at `now`, in seconds since 1970. `None` only for an image
+/// without a required response, which validation refuses.
+pub fn select(site: Site<'_>, request: &Request<'_>, now: u64) -> Option<Answer> {
+    let whole = |response| (response, Content::Whole);
+    let (response, content) = match request.method {
+        Method::Get | Method::Head => get(site, request, now),
+        Method::Options => Some(whole(site.options())),
+        Method::Connect => site.error(Status::MethodNotAllowed.code()).map(whole),
+        Method::Other => site.error(Status::NotImplemented.code()).map(whole),
         Method::Post | Method::Put | Method::Delete | Method::Patch | Method::Trace => {
-            other(site, request)
+            other(site, request).map(whole)
         }
     }?;
     // Content that was announced with an expectation may never come: answer at once and end.
@@ -35,7 +83,7 @@ pub fn select(site: Site<'_>, request: &Request<'_>) -> Option<Answer> {
     let last = expected || request.method == Method::Connect;
     Some(Answer {
         response,
-        content: request.method != Method::Head,
+        content: if request.method == Method::Head { Content::None } else { content },
         persistence: if last { Persistence::Close } else { request.persistence },
         version: request.version,
     })
@@ -50,29 +98,67 @@ pub fn reject(site: Site<'_>, rejection: Rejection) -> Option<Answer> {
 pub fn error(site: Site<'_>, status: Status) -> Option<Answer> {
     Some(Answer {
         response: site.error(status.code())?,
-        content: true,
+        content: Content::Whole,
         persistence: Persistence::Close,
         version: Version::Http11,
     })
 }
 
-fn get(site: Site<'_>, request: &Request<'_>) -> Option<Response> {
-    let response = match find(site, request) {
-        Ok(entry) => site.response(entry, 0)?,
-        Err(status) => return site.error(status.code()),
-    };
-    if request.conditions.is_empty() {
-        return Some(response);
+fn get(site: Site<'_>, request: &Request<'_>, now: u64) -> Option<(Response, Content)> {
+    match find(site, request) {
+        Ok(entry) if request.selectors.is_empty() => {
+            Some((site.response(entry, 0)?, Content::Whole))
+        }
+        Ok(entry) => selected(site, entry, request, now),
+        Err(status) => Some((site.error(status.code())?, Content::Whole)),
     }
-    let not_modified = site.not_modified(response);
-    let validators = Validators {
-        entity_tag: site.entity_tag(response),
-        last_modified: site.last_modified(response),
+}
+
+/// The variant, then the conditions on it, then the part of it (RFC 9110 section 13.2.2).
+#[inline(never)]
+fn selected(
+    site: Site<'_>,
+    entry: Entry,
+    request: &Request<'_>,
+    now: u64,
+) -> Option<(Response, Content)> {
+    let (method, selectors) = (request.method, &request.selectors);
+    let is_negotiated = site.variants(entry) > 1;
+    let response = if is_negotiated && selectors.has_accept_encoding() {
+        site.negotiate(entry, &selectors.weights())?
+    } else {
+        site.response(entry, 0)?
     };
-    match request.conditions.evaluate(request.method, &validators) {
-        Verdict::NotModified => not_modified.or(Some(response)),
-        Verdict::Full => Some(response),
+    let whole = Some((response, Content::Whole));
+    let is_selected = selectors.has_conditions() || selectors.has_range();
+    if !is_selected || !matches!(site.status(response), 200..300) {
+        return whole;
     }
+    let last_modified = site.last_modified(response);
+    let validators = Validators { entity_tag: site.entity_tag(response), last_modified };
+    match selectors.evaluate(method, &validators, now) {
+        Verdict::Full => {}
+        Verdict::NotModified => {
+            return site
+                .not_modified(response)
+                .map_or(whole, |other| Some((other, Content::Whole)));
+        }
+        Verdict::PreconditionFailed => {
+            let failed = site.error(Status::PreconditionFailed.code())?;
+            return Some((failed, Content::Whole));
+        }
+    }
+    let Some(partial) = site.partial(response) else { return whole };
+    // Variants of one file share its date, which is no strong validator then (section 8.8.2.2).
+    let last_modified = last_modified.filter(|_| !is_negotiated);
+    let validators = Validators { last_modified, ..validators };
+    let part = selectors.part(method, octets(site.body(response)), &validators, now);
+    let head = match part {
+        Part::Whole => return whole,
+        Part::Octets { .. } => partial,
+        Part::Unsatisfiable => site.error(Status::RangeNotSatisfiable.code())?,
+    };
+    Some((head, Content::Part(response, part)))
 }
 
 /// Methods that no resource here has: 405 where there is a resource, 404 where there is none.

@@ -1,7 +1,7 @@
 //! Time as the request path needs it: loads only, no calls.
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use http1::date::ImfFixdate;
+use http1::date::{self, ImfFixdate};
 
 /// Milliseconds of a tick, the unit of all deadlines.
 pub const TICK_MS: u32 = 125;
@@ -64,6 +64,11 @@ impl Clock {
         if edition.is_multiple_of(2) { even } else { odd }
     }
 
+    /// Seconds since 1970, as old as the Date.
+    pub fn unix_seconds(&self) -> u64 {
+        self.second.load(Ordering::Relaxed).saturating_sub(date::NT_EPOCH_SECONDS)
+    }
+
     /// The current Date (RFC 9110 section 6.6.1), at most two seconds old.
     pub fn date(&self) -> [u8; DATE_BYTES] {
         loop {
@@ -104,10 +109,12 @@ mod tests {
     fn the_date_changes_with_the_second_and_not_before() {
         let clock = Clock::new(NOW);
         assert_eq!(&clock.date(), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(clock.unix_seconds(), 784_111_777);
         assert_eq!(clock.advance(NOW + 9_999_999), 1);
         assert_eq!(&clock.date(), b"Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(clock.advance(NOW + 10_000_000), 2);
         assert_eq!(&clock.date(), b"Sun, 06 Nov 1994 08:49:38 GMT");
+        assert_eq!(clock.unix_seconds(), 784_111_778);
     }
 
     #[test]

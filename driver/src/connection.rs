@@ -5,11 +5,12 @@
 //! of the connection's one runner.
 use http1::Step;
 use nt::LookasideBox;
-use nt::wsk::{CHAIN_BYTES_MAX, Events, Indication, Outgoing, Socket};
+use nt::wsk::{CHAIN_BYTES_MAX, Events, Indication, Socket};
 use wskhttpd_abi::Counter;
 
 use crate::admission::Ticket;
 use crate::answer::{self, Answer};
+use crate::batch::{Batch, stamp};
 use crate::server::Server;
 
 /// Octets of a buffer for an unfinished head: the largest head, and the empty line before it.
@@ -56,16 +57,6 @@ pub struct Connection {
     lingers: bool,
 }
 
-/// The sends of one turn: responses gather in `out`, which is submitted when it is full, when a
-/// body is chained to it, or at the end of the turn.
-struct Batch {
-    out: Option<Outgoing<Server>>,
-    answered: u64,
-    /// Responses by the first digit of their status, 2 to 5.
-    classes: [u64; 4],
-    octets: u64,
-}
-
 impl Connection {
     /// A new connection, counted by `ticket`.
     pub fn new(ticket: Ticket) -> Connection {
@@ -96,7 +87,7 @@ impl Connection {
         socket: &mut Socket<'_, Server>,
         indication: &mut Indication<'_>,
     ) {
-        let mut batch = Batch { out: None, answered: 0, classes: [0; 4], octets: 0 };
+        let mut batch = Batch::default();
         while let Some(segment) = indication.segment() {
             let taken = self.feed(server, socket, &mut batch, segment);
             indication.consume(taken);
@@ -199,7 +190,7 @@ impl Connection {
         let site = server.site.view();
         match step {
             Step::Request { consumed, request } => {
-                let answer = answer::select(site, &request);
+                let answer = answer::select(site, &request, server.clock.unix_seconds());
                 let immediate = request.framing == http1::Framing::None
                     || request.expectation == http1::Expectation::Continue;
                 if immediate {
@@ -231,13 +222,19 @@ impl Connection {
         }
         let site = server.site.view();
         let head = site.head(answer.response);
-        let body = if answer.content { site.body(answer.response) } else { &[] };
+        let fields = answer.fields(site);
+        let (body, offset) = answer.content(site);
         let end = answer.persistence.head_end(answer.version);
         let copied = if body.len() <= COPY_BYTES_MAX { body } else { &[] };
-        let octets = head.len().saturating_add(end.len()).saturating_add(copied.len());
+        let octets = [head.len(), fields.len(), end.len(), copied.len()];
+        let octets = octets.into_iter().fold(0, usize::saturating_add);
         let Some(out) = batch.room(socket, octets) else { return socket.close() };
         let from = out.copied();
-        if !(out.copy(head) && out.copy(end) && out.copy(copied)) {
+        let copied_all = out.copy(head)
+            && (fields.is_empty() || out.copy(&fields))
+            && out.copy(end)
+            && out.copy(copied);
+        if !copied_all {
             return socket.close();
         }
         if let Some(at) =
@@ -245,10 +242,9 @@ impl Connection {
         {
             stamp(out.copied_mut(at), &server.clock.date());
         }
-        batch.octets = batch.octets.saturating_add(u64::try_from(octets).unwrap_or(0));
+        batch.add_octets(octets);
         batch.answered(site.status(answer.response));
         if copied.len() < body.len() {
-            let offset = site.body_offset(answer.response);
             self.stream = Some(Stream { offset, octets: body.len() });
             self.stream_on(server, socket, batch);
         }
@@ -272,7 +268,7 @@ impl Connection {
                 return socket.close();
             }
             batch.submit(socket);
-            batch.octets = batch.octets.saturating_add(u64::try_from(part).unwrap_or(0));
+            batch.add_octets(part);
             let octets = stream.octets.saturating_sub(part);
             let offset = stream.offset.saturating_add(part);
             self.stream = (octets > 0).then_some(Stream { offset, octets });
@@ -291,7 +287,7 @@ impl Connection {
             socket.expect_gate();
         }
         if events.any(Events::SENT) && self.stream.is_some() {
-            let mut batch = Batch { out: None, answered: 0, classes: [0; 4], octets: 0 };
+            let mut batch = Batch::default();
             self.stream_on(server, socket, &mut batch);
             batch.count(server);
         }
@@ -356,7 +352,7 @@ impl Connection {
         } else if overdue(self.request_deadline) {
             server.counters.add(Counter::TimerHead, 1);
             self.held = None;
-            let mut batch = Batch { out: None, answered: 0, classes: [0; 4], octets: 0 };
+            let mut batch = Batch::default();
             let site = server.site.view();
             if let Some(answer) = answer::error(site, http1::Status::RequestTimeout) {
                 self.put(server, socket, &mut batch, answer);
@@ -396,71 +392,5 @@ impl Connection {
             deadline = deadline.min(now.saturating_add(1));
         }
         socket.mark().set(deadline.min(server.stop_deadline()));
-    }
-}
-
-impl Batch {
-    /// Room to copy `octets` octets, submitting what is in the way; `None` when memory is short.
-    fn room(
-        &mut self,
-        socket: &mut Socket<'_, Server>,
-        octets: usize,
-    ) -> Option<&mut Outgoing<Server>> {
-        if self.out.as_ref().is_some_and(|out| out.room() < octets) {
-            self.submit(socket);
-        }
-        if self.out.is_none() {
-            self.out = socket.outgoing();
-        }
-        self.out.as_mut()
-    }
-
-    /// Room to chain a body to, submitting what it cannot be chained to.
-    fn chain_room(&mut self, socket: &mut Socket<'_, Server>) -> Option<&mut Outgoing<Server>> {
-        if self.out.as_ref().is_some_and(|out| !out.can_chain()) {
-            self.submit(socket);
-        }
-        self.room(socket, 0)
-    }
-
-    /// One WskSend for everything gathered.
-    fn submit(&mut self, socket: &mut Socket<'_, Server>) {
-        if let Some(out) = self.out.take() {
-            socket.send(out);
-        }
-    }
-
-    fn answered(&mut self, status: u16) {
-        self.answered = self.answered.saturating_add(1);
-        let class = usize::from(status.saturating_sub(200) / 100);
-        if let Some(count) = self.classes.get_mut(class) {
-            *count = count.saturating_add(1);
-        }
-    }
-
-    fn count(&self, server: &Server) {
-        const CLASSES: [Counter; 4] = [
-            Counter::Responses2xx,
-            Counter::Responses3xx,
-            Counter::Responses4xx,
-            Counter::Responses5xx,
-        ];
-        if self.octets == 0 {
-            return;
-        }
-        server.counters.add(Counter::Requests, self.answered);
-        server.counters.add(Counter::BytesSent, self.octets);
-        for (counter, count) in CLASSES.into_iter().zip(self.classes) {
-            if count > 0 {
-                server.counters.add(counter, count);
-            }
-        }
-    }
-}
-
-/// Writes the Date over its placeholder.
-fn stamp(place: &mut [u8], date: &[u8; 29]) {
-    for (to, from) in place.iter_mut().zip(date) {
-        *to = *from;
     }
 }

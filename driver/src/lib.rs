@@ -11,6 +11,7 @@
 //! | [`server`] | which connection gets in, what each event means |
 //! | [`connection`] | one connection: octets to requests, requests to sends |
 //! | [`answer`] | one request: which prepared response |
+//! | [`batch`] | which responses leave in one send |
 //! | [`admission`] | how many connections an address may have |
 //! | [`deadline`] | when a connection has waited long enough |
 //! | [`clock`] | the time, and the Date of responses |
@@ -31,6 +32,7 @@
 
 pub mod admission;
 pub mod answer;
+pub mod batch;
 pub mod clock;
 pub mod connection;
 pub mod counters;

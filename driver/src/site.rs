@@ -19,12 +19,12 @@ impl PinnedSite {
             nt::log(format_args!("SiteImage {path}: cannot be opened: {status}"));
         })?;
         let octets = usize::try_from(file.len(passive)?).map_err(|_| Status::INVALID_PARAMETER)?;
-        if octets == 0 || octets > Limits::DEFAULT.image_bytes_max {
+        if octets == 0 || octets > Limits::SERVED.image_bytes_max {
             nt::log(format_args!("SiteImage {path}: {octets} octets are not an image"));
             return Err(Status::FILE_CORRUPT_ERROR);
         }
         let image = Pinned::new(Tag::Site, octets, |buffer| file.read(passive, buffer))?;
-        let layout = Layout::validate(&image, &Limits::DEFAULT).map_err(|invalid| {
+        let layout = Layout::validate(&image, &Limits::SERVED).map_err(|invalid| {
             nt::log(format_args!("SiteImage {path}: {invalid}"));
             Status::FILE_CORRUPT_ERROR
         })?;

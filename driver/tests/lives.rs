@@ -191,6 +191,32 @@ fn a_peer_that_does_not_read_is_reset() {
 }
 
 #[test]
+fn slow_readers_hold_two_send_slots_each_and_no_copy_of_the_response() {
+    const SEND_SLOT_BYTES_MAX: usize = 16 * 1024;
+    let machine = Machine::start(vec![]);
+    let mut readers: Vec<Client> = (0..12).map(|_| machine.connect()).collect();
+    for reader in &mut readers {
+        for _ in 0..8 {
+            reader.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+        }
+    }
+    // All are under way, and hardly any of the 24 MB of each has been read.
+    let count = readers.len() as u64;
+    let start = std::time::Instant::now();
+    while machine.counter(Counter::Requests) < count {
+        assert!(start.elapsed() < machine::PATIENCE);
+    }
+    for reader in &mut readers {
+        assert!(reader.response(true).body == machine::body("large"));
+    }
+    let sends = machine.ledger().items["pool WhSn"].clone();
+    let octets_max = 2 * readers.len() * SEND_SLOT_BYTES_MAX;
+    assert!(sends.peak > 0 && sends.peak <= octets_max, "{} octets at the peak", sends.peak);
+    // Others are served meanwhile.
+    assert_eq!(machine.connect().get("/hello.txt").status, 200);
+}
+
+#[test]
 fn a_probe_that_only_connects_leaves_no_trace() {
     let machine = Machine::start(vec![]);
     for _ in 0..20 {

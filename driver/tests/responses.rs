@@ -91,30 +91,6 @@ fn head_has_the_head_of_get_and_no_content() {
 }
 
 #[test]
-fn conditions_are_answered_by_304() {
-    let machine = Machine::start(vec![]);
-    let mut client = machine.connect();
-    let full = client.get("/hello.txt");
-    let etag = full.field("etag").unwrap().to_owned();
-    let modified = full.field("last-modified").unwrap().to_owned();
-    for (field, status) in [
-        (format!("If-None-Match: {etag}"), 304),
-        (format!("If-None-Match: \"x\", W/{etag}"), 304),
-        ("If-None-Match: *".to_owned(), 304),
-        ("If-None-Match: \"x\"".to_owned(), 200),
-        (format!("If-Modified-Since: {modified}"), 304),
-        ("If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT".to_owned(), 200),
-        (format!("If-None-Match: \"x\"\r\nIf-Modified-Since: {modified}"), 200),
-    ] {
-        let request = format!("GET /hello.txt HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n");
-        let response = client.send(request).response(true);
-        assert_eq!(response.status, status, "{field}");
-        assert_eq!(response.field("etag"), Some(etag.as_str()), "{field}");
-        assert_eq!(response.field("content-length").is_some(), status == 200, "{field}");
-    }
-}
-
-#[test]
 fn pipelined_requests_are_answered_in_order() {
     let machine = Machine::start(vec![]);
     let mut client = machine.connect();

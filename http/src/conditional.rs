@@ -1,20 +1,8 @@
 //! Conditional requests (RFC 9110 section 13) for representations that only GET and HEAD select.
 
 use crate::fields::trim;
+use crate::selectors::{Selector, Selectors};
 use crate::{Method, date};
-
-/// The largest number of If-None-Match lines that are compared; with more, none is.
-pub const IF_NONE_MATCH_LINES_MAX: usize = 2;
-
-/// The conditions of one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::struct_field_names)] // They are the names of the fields.
-pub struct Conditions<'b> {
-    if_none_match: [&'b [u8]; IF_NONE_MATCH_LINES_MAX],
-    if_none_match_lines: u8,
-    if_modified_since: Option<&'b [u8]>,
-    if_modified_since_lines: u8,
-}
 
 /// What conditions are compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,81 +20,89 @@ pub enum Verdict {
     Full,
     /// 304 (Not Modified).
     NotModified,
+    /// 412 (Precondition Failed).
+    PreconditionFailed,
 }
 
-impl<'b> Conditions<'b> {
-    /// Those of a request that has none.
-    pub(crate) const NONE: Conditions<'b> = Conditions {
-        if_none_match: [&[]; IF_NONE_MATCH_LINES_MAX],
-        if_none_match_lines: 0,
-        if_modified_since: None,
-        if_modified_since_lines: 0,
-    };
+/// How two entity tags are compared (RFC 9110 section 8.8.3.2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    /// A weak tag equals none.
+    Strong,
+    /// `W/` does not count.
+    Weak,
+}
 
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn add_if_none_match(&mut self, value: &'b [u8]) {
-        if let Some(line) = self.if_none_match.get_mut(usize::from(self.if_none_match_lines)) {
-            *line = value;
-        }
-        self.if_none_match_lines = self.if_none_match_lines.saturating_add(1);
+impl Selectors<'_> {
+    /// True if the request has a condition on the representation; If-Range is one on Range.
+    pub const fn has_conditions(&self) -> bool {
+        self.has(Selector::IfMatch)
+            || self.has(Selector::IfUnmodifiedSince)
+            || self.has(Selector::IfNoneMatch)
+            || self.has(Selector::IfModifiedSince)
     }
 
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn add_if_modified_since(&mut self, value: &'b [u8]) {
-        self.if_modified_since = Some(value);
-        self.if_modified_since_lines = self.if_modified_since_lines.saturating_add(1);
-    }
-
-    /// True if the request has no condition, so that there is nothing to evaluate.
-    pub const fn is_empty(&self) -> bool {
-        self.if_none_match_lines == 0 && self.if_modified_since_lines == 0
-    }
-
-    /// Selects, in the order of RFC 9110 section 13.2.2: If-None-Match, else If-Modified-Since.
+    /// Evaluates the conditions in the order of RFC 9110 section 13.2.2, up to Range. `now` is the
+    /// time in seconds since 1970, for years of two digits.
     ///
-    /// To be asked only where the response without conditions would be 200 (section 13.2.1).
-    pub fn evaluate(&self, method: Method, validators: &Validators<'_>) -> Verdict {
-        if self.is_empty() || !matches!(method, Method::Get | Method::Head) {
+    /// To be asked only where the response without conditions would be 2xx (section 13.2.1).
+    pub fn evaluate(&self, method: Method, validators: &Validators<'_>, now: u64) -> Verdict {
+        if !self.has_conditions() || !matches!(method, Method::Get | Method::Head) {
             return Verdict::Full;
         }
-        let not_modified = if self.if_none_match_lines > 0 {
-            self.tag_matches(validators.entity_tag)
+        let date = |selector| self.date_and_modified(selector, validators, now);
+        let holds = if self.has(Selector::IfMatch) {
+            self.tag_matches(Selector::IfMatch, validators.entity_tag, Comparison::Strong)
         } else {
-            self.unmodified_since(validators.last_modified)
+            date(Selector::IfUnmodifiedSince).is_none_or(|(date, modified)| modified <= date)
+        };
+        if !holds {
+            return Verdict::PreconditionFailed;
+        }
+        let not_modified = if self.has(Selector::IfNoneMatch) {
+            self.tag_matches(Selector::IfNoneMatch, validators.entity_tag, Comparison::Weak)
+        } else {
+            date(Selector::IfModifiedSince).is_some_and(|(date, modified)| modified <= date)
         };
         if not_modified { Verdict::NotModified } else { Verdict::Full }
     }
 
-    /// Section 13.1.2: any member is weakly equal, or the field is `*` and nothing else.
-    fn tag_matches(&self, entity_tag: &[u8]) -> bool {
-        let Some(lines) = self.if_none_match.get(..usize::from(self.if_none_match_lines)) else {
-            return false;
-        };
-        match lines {
-            [line] if trim(line) == b"*" => true,
-            _ => lines.iter().any(|line| list_has(line, entity_tag)),
-        }
+    /// Sections 13.1.1 and 13.1.2: any member is equal, or the field is `*` and nothing else.
+    fn tag_matches(&self, selector: Selector, entity_tag: &[u8], comparison: Comparison) -> bool {
+        self.value(selector) == Some(b"*")
+            || self.values(selector).any(|list| list_has(list, entity_tag, comparison))
     }
 
-    /// Section 13.1.3: ignored if it is not a date, or there are several.
-    fn unmodified_since(&self, last_modified: Option<u64>) -> bool {
-        let (Some(value), 1) = (self.if_modified_since, self.if_modified_since_lines) else {
-            return false;
-        };
-        match (last_modified, date::parse(value)) {
-            (Some(modified), Some(since)) => modified <= since,
-            _ => false,
+    /// Sections 13.1.3 and 13.1.4: a date and what it is compared with. Nothing if the field is not
+    /// a date, is there several times, or if there is nothing to compare it with.
+    fn date_and_modified(
+        &self,
+        selector: Selector,
+        validators: &Validators<'_>,
+        now: u64,
+    ) -> Option<(u64, u64)> {
+        Some((date::parse(self.value(selector)?, now)?, validators.last_modified?))
+    }
+
+    /// Section 13.1.5: whether Range is to be looked at. A weak tag, or what is neither a tag nor a
+    /// date, is as good as a difference.
+    pub(crate) fn if_range(&self, validators: &Validators<'_>, now: u64) -> bool {
+        if !self.has(Selector::IfRange) {
+            return true;
         }
+        let Some(value) = self.value(Selector::IfRange) else { return false };
+        if let [b'"', ..] = value {
+            return opaque_tag_length(value) == Some(value.len()) && value == validators.entity_tag;
+        }
+        validators.last_modified.is_some_and(|modified| date::parse(value, now) == Some(modified))
     }
 }
 
-/// True if the list of entity tags has one weakly equal to `entity_tag`. Reading ends where the
-/// list stops being one.
-fn list_has(list: &[u8], entity_tag: &[u8]) -> bool {
-    let wanted = entity_tag.strip_prefix(b"W/").unwrap_or(entity_tag);
-    if wanted.is_empty() {
+/// True if the list of entity tags has one equal to `entity_tag`. Reading ends where the list stops
+/// being one.
+fn list_has(list: &[u8], entity_tag: &[u8], comparison: Comparison) -> bool {
+    let (is_weak, wanted) = split_weak(entity_tag);
+    if wanted.is_empty() || (is_weak && comparison == Comparison::Strong) {
         return false;
     }
     let mut rest = list;
@@ -114,17 +110,25 @@ fn list_has(list: &[u8], entity_tag: &[u8]) -> bool {
         while let [b' ' | b'\t' | b',', after @ ..] = rest {
             rest = after;
         }
-        let member = rest.strip_prefix(b"W/").unwrap_or(rest);
+        let (is_weak, member) = split_weak(rest);
         let Some(length) = opaque_tag_length(member) else { return false };
         let Some((tag, after)) = member.split_at_checked(length) else { return false };
-        if tag == wanted {
+        rest = trim(after);
+        if !matches!(rest, [] | [b',', ..]) {
+            return false;
+        }
+        if tag == wanted && !(is_weak && comparison == Comparison::Strong) {
             return true;
         }
-        rest = trim(after);
-        if !matches!(rest, [b',', ..]) {
+        if rest.is_empty() {
             return false;
         }
     }
+}
+
+/// Whether `W/` stands before an opaque-tag, and what follows it.
+fn split_weak(tag: &[u8]) -> (bool, &[u8]) {
+    tag.strip_prefix(b"W/").map_or((false, tag), |opaque| (true, opaque))
 }
 
 /// Octets of the opaque-tag, quotes included, that `octets` begin with (section 8.8.3).

@@ -1,7 +1,7 @@
 //! The parser state of one connection.
 
 use crate::framing::{Content, Progress};
-use crate::head::{self, Found, HeadScan};
+use crate::head::HeadScan;
 use crate::{Limits, Persistence, Rejection, Request};
 
 /// What one call of [`Connection::receive`] came to. `consumed` counts octets of its input that
@@ -97,19 +97,15 @@ impl Connection {
         };
         let skipped = scan.skip_empty_line(input);
         let pending = input.get(skipped..).unwrap_or(&[]);
-        let end = match scan.search(limits, pending) {
-            Found::End(end) => end,
-            Found::Unfinished => return Step::Incomplete { consumed: skipped },
-            Found::Broken(rejection) => return self.reject(input, rejection),
-        };
-        match head::parse(limits, pending.get(..end).unwrap_or(pending)) {
-            Ok(request) => {
+        match scan.receive(limits, pending) {
+            Ok(Some((length, request))) => {
                 self.phase = match (Content::new(request.framing), request.persistence) {
                     (Some(content), persistence) => Phase::Content { content, persistence },
                     (None, persistence) => Phase::after(persistence),
                 };
-                Step::Request { consumed: skipped.saturating_add(end), request }
+                Step::Request { consumed: skipped.saturating_add(length), request }
             }
+            Ok(None) => Step::Incomplete { consumed: skipped },
             Err(rejection) => self.reject(input, rejection),
         }
     }

@@ -11,8 +11,10 @@ const DAYS_LONG: [&[u8]; 7] =
 const SECONDS_PER_DAY: u64 = 86_400;
 /// 9999-12-31T23:59:59Z, the last second that four digits of year can name.
 const UNIX_SECONDS_MAX: u64 = 253_402_300_799;
+/// A year of two digits is not read as one further in the future (RFC 9110 section 5.6.7).
+const YEARS_AHEAD_MAX: u64 = 50;
 /// From 1601-01-01, where NT time begins, to 1970-01-01.
-const NT_EPOCH_SECONDS: u64 = 11_644_473_600;
+pub const NT_EPOCH_SECONDS: u64 = 11_644_473_600;
 const NT_TICKS_PER_SECOND: u64 = 10_000_000;
 /// From 0000-03-01, where a 400-year era begins, to 1970-01-01.
 const ERA_EPOCH_DAYS: u64 = 719_468;
@@ -56,14 +58,13 @@ impl ImfFixdate {
 /// Reads an IMF-fixdate, an RFC 850 date or an asctime date as seconds since 1970-01-01.
 ///
 /// `None` for anything else and for what lies before 1970. The day name has to be one, but need
-/// not be the right one. Two digits of year mean 1970 to 2069: this crate has no clock to measure
-/// "50 years in the future" with, and where the two rules differ the older date is the harmless one
-/// (the representation is sent again).
-pub fn parse(value: &[u8]) -> Option<u64> {
+/// not be the right one. `now`, in the same unit, gives two digits of year their century: the
+/// latest that is not more than 50 years ahead.
+pub fn parse(value: &[u8], now: u64) -> Option<u64> {
     let comma = memchr::memchr(b',', value);
     match comma {
         Some(3) => parse_imf_fixdate(value),
-        Some(at) => parse_rfc850(value.get(..at)?, value.get(at..)?),
+        Some(at) => parse_rfc850(value.get(..at)?, value.get(at..)?, now),
         None => parse_asctime(value),
     }
 }
@@ -101,7 +102,7 @@ fn parse_imf_fixdate(value: &[u8]) -> Option<u64> {
     unix_seconds(year, position(&MONTHS, [m1, m2, m3])?, number([day1, day2])?, time_of_day(time)?)
 }
 
-fn parse_rfc850(day_name: &[u8], rest: &[u8]) -> Option<u64> {
+fn parse_rfc850(day_name: &[u8], rest: &[u8], now: u64) -> Option<u64> {
     let &[
         b',',
         b' ',
@@ -125,9 +126,19 @@ fn parse_rfc850(day_name: &[u8], rest: &[u8]) -> Option<u64> {
         return None;
     };
     DAYS_LONG.iter().find(|name| **name == day_name)?;
-    let short = number([y1, y2])?;
-    let year = short.checked_add(if short < 70 { 2000 } else { 1900 })?;
-    unix_seconds(year, position(&MONTHS, [m1, m2, m3])?, number([day1, day2])?, time_of_day(time)?)
+    let (month, day) = (position(&MONTHS, [m1, m2, m3])?, number([day1, day2])?);
+    let second = time_of_day(time)?;
+    let (year_now, month_now, day_now) =
+        civil_from_days(now.min(UNIX_SECONDS_MAX) / SECONDS_PER_DAY);
+    let year_max = year_now.checked_add(YEARS_AHEAD_MAX)?;
+    let years_before_max = year_max.checked_sub(number([y1, y2])?)? % 100;
+    let mut year = year_max.checked_sub(years_before_max)?;
+    // In the last year of the 50, what comes after the hour it is now is out of their reach.
+    let of_year = (month.checked_add(1)?, day, second);
+    if years_before_max == 0 && of_year > (month_now, day_now, now % SECONDS_PER_DAY) {
+        year = year.checked_sub(100)?;
+    }
+    unix_seconds(year, month, day, second)
 }
 
 fn parse_asctime(value: &[u8]) -> Option<u64> {

@@ -1,6 +1,6 @@
 //! The fields that decide framing, persistence, expectation, selection and the host.
 
-use crate::conditional::Conditions;
+use crate::selectors::{Selector, Selectors};
 use crate::target::host_of;
 use crate::{Framing, Limits, Reason, Rejection, Status, Version};
 
@@ -71,7 +71,7 @@ struct Codings {
 #[allow(clippy::struct_excessive_bools)] // What was said, in any order; the methods combine it.
 pub(crate) struct Fields<'b> {
     pub(crate) host: Option<&'b [u8]>,
-    pub(crate) conditions: Conditions<'b>,
+    pub(crate) selectors: Selectors<'b>,
     length: Option<u64>,
     codings: Codings,
     close: bool,
@@ -81,10 +81,10 @@ pub(crate) struct Fields<'b> {
 }
 
 impl<'b> Fields<'b> {
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(head: &'b [u8]) -> Self {
         Fields {
             host: None,
-            conditions: Conditions::NONE,
+            selectors: Selectors::new(head),
             length: None,
             codings: Codings {
                 present: false,
@@ -99,33 +99,34 @@ impl<'b> Fields<'b> {
         }
     }
 
-    /// Takes one field line. The length of the name tells nearly every other field apart.
+    /// Takes one field line. Length and first letter of the name tell nearly every other field
+    /// apart.
+    #[inline]
     pub(crate) fn take(&mut self, name: &[u8], value: &'b [u8]) -> Result<(), Rejection> {
-        match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.take_host(value),
-            6 if name.eq_ignore_ascii_case(b"expect") => {
-                self.take_expect(value);
-                Ok(())
+        match (name.len(), name.first().copied().unwrap_or(0) | CASE_BIT) {
+            (4, b'h') if is_named(name, b"host") => return self.take_host(value),
+            (5, b'r') if is_named(name, b"range") => self.selectors.note(Selector::Range),
+            (6, b'e') if is_named(name, b"expect") => self.take_expect(value),
+            (8, b'i') if is_named(name, b"if-match") => self.selectors.note(Selector::IfMatch),
+            (8, b'i') if is_named(name, b"if-range") => self.selectors.note(Selector::IfRange),
+            (10, b'c') if is_named(name, b"connection") => self.take_connection(value),
+            (13, b'i') if is_named(name, b"if-none-match") => {
+                self.selectors.note(Selector::IfNoneMatch);
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
-                self.take_connection(value);
-                Ok(())
+            (14, b'c') if is_named(name, b"content-length") => return self.take_length(value),
+            (15, b'a') if is_named(name, b"accept-encoding") => {
+                self.selectors.note(Selector::AcceptEncoding);
             }
-            13 if name.eq_ignore_ascii_case(b"if-none-match") => {
-                self.conditions.add_if_none_match(value);
-                Ok(())
+            (17, b't') if is_named(name, b"transfer-encoding") => self.take_codings(value),
+            (17, b'i') if is_named(name, b"if-modified-since") => {
+                self.selectors.note(Selector::IfModifiedSince);
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.take_length(value),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                self.take_codings(value);
-                Ok(())
+            (19, b'i') if is_named(name, b"if-unmodified-since") => {
+                self.selectors.note(Selector::IfUnmodifiedSince);
             }
-            17 if name.eq_ignore_ascii_case(b"if-modified-since") => {
-                self.conditions.add_if_modified_since(value);
-                Ok(())
-            }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Two Host lines are an error in every version (RFC 9112 section 3.2).
@@ -250,9 +251,20 @@ impl<'b> Fields<'b> {
     }
 }
 
+/// What a letter in lower case has, and one in upper case has not.
+const CASE_BIT: u8 = 0x20;
+
+/// Whether a name, of which it is known that it is a token, is `known` (lower case and hyphens) in
+/// any case: in a token nothing else becomes a letter or a hyphen by that bit.
+#[inline]
+fn is_named<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
+    name.iter().zip(known).fold(0, |other, (a, b)| other | ((a | CASE_BIT) ^ b)) == 0
+}
+
 /// The members of a comma-separated list without the whitespace around them; empty ones are not
 /// members (RFC 9110 section 5.6.1).
-fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|octet| *octet == b',').map(trim).filter(|member| !member.is_empty())
 }
 

@@ -7,7 +7,7 @@ use memchr::{memchr, memchr3};
 
 use crate::fields::{Fields, is_tchar};
 use crate::{
-    Conditions, Expectation, FIELD_LINES_MAX, Framing, Limits, Persistence, Reason, Rejection,
+    Expectation, FIELD_LINES_MAX, Framing, Limits, Persistence, Reason, Rejection, Selectors,
     Status, Target,
 };
 
@@ -80,8 +80,8 @@ pub struct Request<'b> {
     pub framing: Framing,
     /// Whether the client waits before it sends the content.
     pub expectation: Expectation,
-    /// Which representations the client has.
-    pub conditions: Conditions<'b>,
+    /// Which representation is asked for, and how much of it.
+    pub selectors: Selectors<'b>,
 }
 
 /// What a request line may have besides its target: a method, two spaces, HTTP-version. More than
@@ -108,14 +108,6 @@ pub(crate) struct HeadScan {
     request_line_checked: bool,
 }
 
-/// What came of a search.
-pub(crate) enum Found {
-    /// The head is so many octets long.
-    End(usize),
-    Unfinished,
-    Broken(Rejection),
-}
-
 impl HeadScan {
     pub(crate) const START: HeadScan = HeadScan {
         seen: 0,
@@ -140,17 +132,40 @@ impl HeadScan {
         2
     }
 
-    /// Searches on. `input` begins with the head. The verdict is that of the first octet that
-    /// settles it: a limit, a line end that is not CRLF, or NUL.
-    pub(crate) fn search(&mut self, limits: &Limits, input: &[u8]) -> Found {
-        let found = self.search_lines(limits, input);
-        if matches!(found, Found::End(_)) {
-            return found;
+    /// Looks at a head and what follows it: how long it is and what it says, or nothing while it is
+    /// not complete.
+    #[inline]
+    pub(crate) fn receive<'b>(
+        &mut self,
+        limits: &Limits,
+        input: &'b [u8],
+    ) -> Result<Option<(usize, Request<'b>)>, Rejection> {
+        if self.is_empty() {
+            match parse_at_once(limits, input) {
+                Ok(found) => return Ok(Some(found)),
+                Err(Some(rejection)) => return Err(rejection),
+                Err(None) => {}
+            }
         }
-        self.check_request_line(limits, input, found)
+        let Some(length) = self.search(limits, input)? else { return Ok(None) };
+        parse(limits, input.get(..length).unwrap_or(input)).map(Some)
     }
 
-    fn search_lines(&mut self, limits: &Limits, input: &[u8]) -> Found {
+    /// Searches on for the end of the head that `input` begins with. The verdict is that of the
+    /// first octet that settles it: a limit, a line end that is not CRLF, or NUL.
+    #[inline(never)]
+    fn search(&mut self, limits: &Limits, input: &[u8]) -> Result<Option<usize>, Rejection> {
+        let found = self.search_lines(limits, input);
+        if matches!(found, Ok(Some(_))) || self.lines == 0 || self.request_line_checked {
+            return found;
+        }
+        // The first line is complete, in a head that is not, or is broken further on.
+        self.request_line_checked = true;
+        RequestLine::split(limits, first_line(input))?;
+        found
+    }
+
+    fn search_lines(&mut self, limits: &Limits, input: &[u8]) -> Result<Option<usize>, Rejection> {
         let visible = input.get(..limits.head_bytes_max).unwrap_or(input);
         // A CR that was the last octet is looked at again, together with what follows it.
         let last = self.seen.saturating_sub(1);
@@ -160,12 +175,12 @@ impl HeadScan {
             if let ([b'\r', b'\n', ..], 1..) = (rest, self.lines)
                 && from == self.line_start
             {
-                return Found::End(from.saturating_add(2));
+                return Ok(Some(from.saturating_add(2)));
             }
             let special = memchr3(b'\r', b'\n', 0, rest).map(|at| from.saturating_add(at));
             let line_end_max = self.line_start.saturating_add(self.line_bytes_max(limits));
             if special.unwrap_or(visible.len()) > line_end_max {
-                return Found::Broken(self.line_too_long(limits, visible));
+                return Err(self.line_too_long(limits, visible));
             }
             let Some(special) = special else { break };
             let next = special.saturating_add(2);
@@ -173,23 +188,22 @@ impl HeadScan {
                 [b'\r', b'\n', ..] if special > self.line_start => {
                     self.lines = self.lines.saturating_add(1);
                     if usize::from(self.lines) > FIELD_LINES_MAX.saturating_add(1) {
-                        return Found::Broken(FIELDS_TOO_LARGE);
+                        return Err(FIELDS_TOO_LARGE);
                     }
                     self.line_start = next;
                     from = next;
                 }
                 [b'\r'] => break,
-                [0, ..] if self.lines > 0 => return Found::Broken(Rejection::bad(Reason::Header)),
-                [0, ..] => return Found::Broken(BAD_LINE),
-                _ => return Found::Broken(Rejection::bad(Reason::InvalidCrLf)),
+                [0, ..] if self.lines > 0 => return Err(Rejection::bad(Reason::Header)),
+                [0, ..] => return Err(BAD_LINE),
+                _ => return Err(Rejection::bad(Reason::InvalidCrLf)),
             }
         }
         if input.len() > visible.len() {
-            let rejection = if self.lines == 0 { TARGET_TOO_LONG } else { HEAD_TOO_LONG };
-            return Found::Broken(rejection);
+            return Err(if self.lines == 0 { TARGET_TOO_LONG } else { HEAD_TOO_LONG });
         }
         self.seen = visible.len();
-        Found::Unfinished
+        Ok(None)
     }
 
     const fn line_bytes_max(&self, limits: &Limits) -> usize {
@@ -217,20 +231,6 @@ impl HeadScan {
             BAD_METHOD
         }
     }
-
-    /// The first line that is complete in a head that is not, or is broken further on.
-    #[cold]
-    #[inline(never)]
-    fn check_request_line(&mut self, limits: &Limits, input: &[u8], found: Found) -> Found {
-        if self.lines == 0 || self.request_line_checked {
-            return found;
-        }
-        self.request_line_checked = true;
-        match RequestLine::split(limits, first_line(input)) {
-            Ok(_) => found,
-            Err(rejection) => Found::Broken(rejection),
-        }
-    }
 }
 
 /// The request line (RFC 9112 section 3).
@@ -242,6 +242,7 @@ struct RequestLine<'b> {
 }
 
 impl<'b> RequestLine<'b> {
+    #[inline]
     fn new(
         limits: &Limits,
         method: &[u8],
@@ -294,33 +295,69 @@ fn version_of(octets: &[u8]) -> Result<Version, Rejection> {
 }
 
 /// Reads a head that [`HeadScan`] found complete.
-pub(crate) fn parse<'b>(limits: &Limits, head: &'b [u8]) -> Result<Request<'b>, Rejection> {
-    parse_whole(limits, head).unwrap_or_else(|NotToLiking| parse_in_parts(limits, head))
+fn parse<'b>(limits: &Limits, head: &'b [u8]) -> Result<(usize, Request<'b>), Rejection> {
+    match parse_whole(limits, head) {
+        // Were this to end elsewhere than the search did, one of the two would be smuggling.
+        Ok((length, request)) if length == head.len() => Ok((length, request)),
+        Err(Some(rejection)) => Err(rejection),
+        _ => parse_in_parts(limits, head).map(|request| (head.len(), request)),
+    }
 }
 
-/// httparse refused the head, which does not say yet what is wrong with it.
-struct NotToLiking;
+/// Reads a head at the start of `input` without searching for its end first, which is half of the
+/// work. `Err(None)` says nothing at all: only a head that is complete, short and well formed is
+/// read so, and then the search would have come to the same.
+#[inline]
+fn parse_at_once<'b>(
+    limits: &Limits,
+    input: &'b [u8],
+) -> Result<(usize, Request<'b>), Option<Rejection>> {
+    // httparse skips any number of empty lines.
+    if matches!(input, [b'\r' | b'\n', ..]) {
+        return Err(None);
+    }
+    // A head as short as that has no line, and no target, over its limit.
+    let bytes_max = limits.target_bytes_max.min(limits.field_line_bytes_max);
+    parse_whole(limits, input.get(..bytes_max.min(limits.head_bytes_max)).unwrap_or(input))
+}
 
+/// `Err(None)` where httparse refused the head or has not seen its end: what is wrong with it, if
+/// anything is, is not known from that.
 // Its own frame: the field lines are 2 KiB of stack that nobody else has to carry.
 #[inline(never)]
 fn parse_whole<'b>(
     limits: &Limits,
-    head: &'b [u8],
-) -> Result<Result<Request<'b>, Rejection>, NotToLiking> {
+    input: &'b [u8],
+) -> Result<(usize, Request<'b>), Option<Rejection>> {
     let mut storage = [const { MaybeUninit::uninit() }; FIELD_LINES_MAX];
     let mut parsed = httparse::Request::new(&mut []);
-    match parsed.parse_with_uninit_headers(head, &mut storage) {
-        // Were this to end elsewhere than the search did, one of the two would be smuggling.
-        Ok(Parsed::Complete(length)) if length == head.len() => {}
-        _ => return Err(NotToLiking),
-    }
+    let Ok(Parsed::Complete(length)) = parsed.parse_with_uninit_headers(input, &mut storage) else {
+        return Err(None);
+    };
+    let head = input.get(..length).unwrap_or(input);
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
     else {
-        return Err(NotToLiking);
+        return Err(None);
     };
+    if !all_lines_end_with_crlf(head, target, parsed.headers) {
+        return Err(None);
+    }
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-    let line = RequestLine::new(limits, method.as_bytes(), target.as_bytes(), version);
-    Ok(line.and_then(|line| Request::new(limits, line, parsed.headers)))
+    let line = RequestLine::new(limits, method.as_bytes(), target.as_bytes(), version)?;
+    Ok((length, Request::new(limits, head, line, parsed.headers)?))
+}
+
+/// httparse takes a bare LF for a line end, though never a bare CR. So a line ends with CRLF if a
+/// CR stands behind what it holds: behind the version, each value, and before the last octet.
+/// A value that whitespace follows is as good as refused; reading on is left to the slower way.
+fn all_lines_end_with_crlf(head: &[u8], target: &str, fields: &[httparse::Header<'_>]) -> bool {
+    const VERSION_BYTES: usize = " HTTP/1.1".len();
+    let start = head.as_ptr().addr();
+    let end = |part: &[u8]| part.as_ptr().addr().wrapping_sub(start).wrapping_add(part.len());
+    let is_cr = |at: usize| head.get(at) == Some(&b'\r');
+    is_cr(end(target.as_bytes()).wrapping_add(VERSION_BYTES))
+        && fields.iter().all(|field| is_cr(end(field.value)))
+        && is_cr(head.len().wrapping_sub(2))
 }
 
 /// What httparse refuses and we need not (HTTP/1.2), or the reason why it is wrong.
@@ -335,20 +372,22 @@ fn parse_in_parts<'b>(limits: &Limits, head: &'b [u8]) -> Result<Request<'b>, Re
     let mut storage = [EMPTY_HEADER; FIELD_LINES_MAX];
     match httparse::parse_headers(rest, &mut storage) {
         Ok(Parsed::Complete((length, fields))) if length == rest.len() => {
-            Request::new(limits, line, fields)
+            Request::new(limits, head, line, fields)
         }
         _ => Err(BAD_FIELD),
     }
 }
 
 impl<'b> Request<'b> {
+    #[inline]
     fn new(
         limits: &Limits,
+        head: &'b [u8],
         line: RequestLine<'b>,
         lines: &[httparse::Header<'b>],
     ) -> Result<Self, Rejection> {
         let RequestLine { method, target, version } = line;
-        let mut fields = Fields::new();
+        let mut fields = Fields::new(head);
         for line in lines {
             fields.take(line.name.as_bytes(), line.value)?;
         }
@@ -367,7 +406,7 @@ impl<'b> Request<'b> {
             persistence: fields.persistence(version),
             framing,
             expectation: fields.expectation(version, framing)?,
-            conditions: fields.conditions,
+            selectors: fields.selectors,
         })
     }
 }

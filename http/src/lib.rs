@@ -5,9 +5,10 @@
 //! - [`Connection`] is the parser state of one connection. It owns no buffer: the caller presents
 //!   octets and is told by a [`Step`] how many are done with and what they were.
 //! - [`Request`] is one request head that may be answered: [`Method`], [`Target`], [`Version`],
-//!   [`Persistence`], [`Framing`], [`Expectation`], [`Conditions`].
+//!   [`Persistence`], [`Framing`], [`Expectation`], [`Selectors`].
 //! - [`Rejection`] is the [`Status`] to answer a broken request with, and the [`Reason`] to count.
-//! - [`Conditions::evaluate`] selects between the representation and 304 (RFC 9110 section 13).
+//! - [`Selectors`] choose among what there is to send, in this order: [`Weights`] a content coding,
+//!   [`Verdict`] between the representation, 304 and 412, [`Part`] a range of it.
 //! - [`date`] reads and writes HTTP dates.
 //!
 //! What is accepted is a function of the octet stream alone: how the octets were split into calls
@@ -27,6 +28,7 @@
     )
 )]
 
+mod coding;
 mod conditional;
 mod connection;
 pub mod date;
@@ -34,15 +36,20 @@ mod fields;
 mod framing;
 mod head;
 mod limits;
+mod range;
+mod selectors;
 mod status;
 mod target;
 
-pub use conditional::{Conditions, IF_NONE_MATCH_LINES_MAX, Validators, Verdict};
+pub use coding::{Coding, Weights};
+pub use conditional::{Validators, Verdict};
 pub use connection::{Connection, Step};
 pub use fields::{Expectation, Persistence};
 pub use framing::Framing;
 pub use head::{Method, Request, Version};
 pub use limits::{FIELD_LINES_MAX, Limits};
+pub use range::{PART_FIELDS_BYTES_MAX, Part, PartFields};
+pub use selectors::Selectors;
 pub use status::{Reason, Rejection, Status};
 pub use target::{PATH_BYTES_MAX, PathBuffer, Target};
 

@@ -35,6 +35,8 @@ statuses! {
     Ok = 200 "OK",
     /// 204.
     NoContent = 204 "No Content",
+    /// 206.
+    PartialContent = 206 "Partial Content",
     /// 301.
     MovedPermanently = 301 "Moved Permanently",
     /// 302.
@@ -61,10 +63,14 @@ statuses! {
     RequestTimeout = 408 "Request Timeout",
     /// 410.
     Gone = 410 "Gone",
+    /// 412.
+    PreconditionFailed = 412 "Precondition Failed",
     /// 413.
     ContentTooLarge = 413 "Content Too Large",
     /// 414.
     UriTooLong = 414 "URI Too Long",
+    /// 416.
+    RangeNotSatisfiable = 416 "Range Not Satisfiable",
     /// 417.
     ExpectationFailed = 417 "Expectation Failed",
     /// 418, which tests of clients like to see.
@@ -92,13 +98,15 @@ statuses! {
 impl Status {
     /// Every error that the server sends on its own account; an image of prepared responses has
     /// one for each.
-    pub const ERRORS: [Status; 12] = [
+    pub const ERRORS: [Status; 14] = [
         Status::BadRequest,
         Status::NotFound,
         Status::MethodNotAllowed,
         Status::RequestTimeout,
+        Status::PreconditionFailed,
         Status::ContentTooLarge,
         Status::UriTooLong,
+        Status::RangeNotSatisfiable,
         Status::ExpectationFailed,
         Status::FieldsTooLarge,
         Status::InternalServerError,

@@ -43,17 +43,17 @@ pub enum Target<'b> {
 impl<'b> Target<'b> {
     /// `octets` are as the request line has them, and not more than may be.
     pub(crate) fn parse(method: Method, octets: &'b [u8]) -> Result<Self, Rejection> {
-        // A fragment is never sent (RFC 9110 section 4.2.5); all else that RFC 3986 forbids among
-        // visible octets is data to us, because a path is only compared.
-        if !octets.iter().all(|octet| matches!(octet, b'!' | b'"' | b'$'..=b'~')) {
-            return Err(BAD_TARGET);
-        }
+        let path = octets.iter().position(|octet| *octet == b'?' || !is_target_octet(*octet));
+        let (path, rest) =
+            octets.split_at_checked(path.unwrap_or(octets.len())).ok_or(BAD_TARGET)?;
+        let query = match rest {
+            [] => None,
+            [b'?', query @ ..] if query.iter().all(|octet| is_target_octet(*octet)) => Some(query),
+            _ => return Err(BAD_TARGET),
+        };
         match (method, octets) {
             (Method::Connect, _) => Self::authority(octets),
-            (_, [b'/', ..]) => {
-                let (path, query) = split_query(octets);
-                Ok(Target::Origin { path, query })
-            }
+            (_, [b'/', ..]) => Ok(Target::Origin { path, query }),
             (Method::Options, b"*") => Ok(Target::Asterisk),
             _ => Self::absolute(octets),
         }
@@ -120,6 +120,12 @@ impl<'b> Target<'b> {
         }
         Ok(Some(path))
     }
+}
+
+/// A fragment is never sent (RFC 9110 section 4.2.5); all else that RFC 3986 forbids among visible
+/// octets is data to us, because a path is only compared.
+const fn is_target_octet(octet: u8) -> bool {
+    matches!(octet, b'!' | b'"' | b'$'..=b'~')
 }
 
 /// Path, and query without its question mark.
@@ -200,21 +206,23 @@ fn hex(octet: u8) -> Option<u8> {
 
 /// The host of `uri-host [ ":" port ]`, if the whole is that and the host is not empty.
 pub(crate) fn host_of(value: &[u8]) -> Option<&[u8]> {
-    split_host_port(value).map(|(host, _)| host)
+    let end = value.iter().position(|octet| !is_reg_name_octet(*octet));
+    let end = end.unwrap_or(value.len());
+    match (end, value.get(end..)?) {
+        (1.., []) => Some(value),
+        (1.., [b':', port @ ..]) if is_port(port) => value.get(..end),
+        _ => split_host_port(value).map(|(host, _)| host),
+    }
 }
 
 /// RFC 3986 section 3.2.2 without `IPvFuture`; a port is at most 65535, and may be empty.
+#[cold]
+#[inline(never)]
 fn split_host_port(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     if let [b'[', ..] = value {
         return split_ip_literal(value);
     }
-    let end = value.iter().position(|octet| !is_reg_name_octet(*octet));
-    let (host, port) = match end.and_then(|end| value.split_at_checked(end)) {
-        None => (value, None),
-        Some((host, colon_and_port @ [b':', ..])) => (host, Some(port_of(colon_and_port)?)),
-        Some(_) => return split_escaped(value),
-    };
-    (!host.is_empty()).then_some((host, port))
+    split_escaped(value)
 }
 
 #[cold]
@@ -224,7 +232,7 @@ fn split_escaped(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
         Some((host, rest)) => (host, Some(port_of(rest)?)),
         None => (value, None),
     };
-    is_escaped_reg_name(host).then_some((host, port))
+    (!host.is_empty() && is_escaped_reg_name(host)).then_some((host, port))
 }
 
 #[cold]
@@ -241,15 +249,20 @@ fn split_ip_literal(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 /// The digits behind the colon.
 fn port_of(colon_and_port: &[u8]) -> Option<&[u8]> {
     let [b':', port @ ..] = colon_and_port else { return None };
+    is_port(port).then_some(port)
+}
+
+fn is_port(port: &[u8]) -> bool {
     let mut number = 0_u32;
     for octet in port {
         let digit = octet.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
+        number = number.wrapping_mul(10).wrapping_add(u32::from(digit));
+        // Before it can wrap: ten times this and a digit fit.
+        if digit > 9 || number > 65_535 {
+            return false;
         }
-        number = number.saturating_mul(10).saturating_add(u32::from(digit));
     }
-    (number <= 65_535).then_some(port)
+    true
 }
 
 fn is_escaped_reg_name(host: &[u8]) -> bool {

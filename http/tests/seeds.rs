@@ -45,3 +45,13 @@ fn seeds_of_target() {
 fn seeds_of_date() {
     replay("date", fuzzed::date);
 }
+
+#[test]
+fn seeds_of_range() {
+    replay("range", fuzzed::range);
+}
+
+#[test]
+fn seeds_of_accept_encoding() {
+    replay("accept_encoding", fuzzed::accept_encoding);
+}

@@ -73,9 +73,7 @@ fn the_tables_and_the_tests_name_each_other() {
     }
     let unnamed: Vec<&String> = ours
         .iter()
-        .filter(|name| {
-            name.starts_with("s9112_") && !named.iter().any(|pattern| matches(pattern, name))
-        })
+        .filter(|name| is_section(name) && !named.iter().any(|pattern| matches(pattern, name)))
         .collect();
     assert!(unnamed.is_empty(), "not in the README: {unnamed:#?}");
 }

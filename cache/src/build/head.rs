@@ -1,11 +1,12 @@
 //! Composing prepared heads. What the sender appends is not here: connection options, empty line.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use http1::Status;
 use http1::date::ImfFixdate;
+use http1::{Coding, Status};
 
-use crate::head::DATE_PLACEHOLDER;
+use crate::head::{DATE_PLACEHOLDER, varies_by_coding};
 
 /// What OPTIONS and 405 name as allowed.
 pub(super) const ALLOW: &str = "GET, HEAD, OPTIONS";
@@ -33,8 +34,8 @@ const OWNED: [&str; 17] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// Extra fields that a 304 repeats (RFC 9110 section 15.4.5); Cache-Control goes by itself.
-const REPEATED: [&str; 3] = ["content-location", "expires", "vary"];
+/// Extra fields that a 304 repeats (RFC 9110 section 15.4.5); Vary goes by itself.
+const REPEATED: [&str; 3] = ["cache-control", "content-location", "expires"];
 
 /// A field line from the configuration, already checked.
 pub(super) type Field = (String, String);
@@ -46,7 +47,7 @@ pub(super) fn is_owned(name: &str) -> bool {
 
 /// Whether `fields` has one of this name.
 pub(super) fn has_field(fields: &[Field], name: &str) -> bool {
-    fields.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
+    fields.iter().any(|(other, _)| is_named(other, name))
 }
 
 /// Everything a head is made from.
@@ -54,11 +55,16 @@ pub(super) fn has_field(fields: &[Field], name: &str) -> bool {
 pub(super) struct Lines<'l> {
     pub(super) status: u16,
     pub(super) content_type: Option<&'l str>,
-    /// Octets of the body; `None` where the status has no content.
+    /// `None` for identity too, which has no name in Content-Encoding.
+    pub(super) coding: Option<Coding>,
+    /// The answer has variants in other codings.
+    pub(super) varies_by_coding: bool,
+    /// Octets of the body; `None` where the status has no content, or another at each time.
     pub(super) content_length: Option<usize>,
     pub(super) entity_tag: Option<&'l str>,
     /// Seconds since 1970.
     pub(super) last_modified: Option<u64>,
+    pub(super) accepts_ranges: bool,
     pub(super) cache_control: Option<&'l str>,
     pub(super) location: Option<&'l str>,
     pub(super) server: Option<&'l str>,
@@ -70,6 +76,7 @@ impl Lines<'_> {
     pub(super) fn to_head(self) -> Vec<u8> {
         let mut head = Head::new(self.status);
         head.optional("Content-Type", self.content_type);
+        head.optional("Content-Encoding", self.coding.and_then(coding_name));
         if let Some(length) = self.content_length {
             head.field("Content-Length", &length.to_string());
         }
@@ -78,12 +85,13 @@ impl Lines<'_> {
             let date = ImfFixdate::from_unix(seconds);
             head.field("Last-Modified", &String::from_utf8_lossy(date.as_bytes()));
         }
-        if !has_field(self.fields, "cache-control") {
-            head.optional("Cache-Control", self.cache_control);
+        if self.accepts_ranges {
+            head.field("Accept-Ranges", "bytes");
         }
+        self.caching(&mut head);
         head.optional("Location", self.location);
         head.optional("Server", self.server);
-        for (name, value) in self.fields {
+        for (name, value) in self.fields.iter().filter(|(name, _)| !is_named(name, "vary")) {
             head.field(name, value);
         }
         head.0
@@ -93,17 +101,51 @@ impl Lines<'_> {
     pub(super) fn to_not_modified(self) -> Vec<u8> {
         let mut head = Head::new(304);
         head.optional("ETag", self.entity_tag);
-        if !has_field(self.fields, "cache-control") {
-            head.optional("Cache-Control", self.cache_control);
-        }
+        self.caching(&mut head);
         head.optional("Server", self.server);
         for (name, value) in self.fields {
-            let repeated = ["cache-control"].iter().chain(&REPEATED);
-            if repeated.into_iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            if REPEATED.iter().any(|other| is_named(name, other)) {
                 head.field(name, value);
             }
         }
         head.0
+    }
+
+    /// The head of the 206 that goes with this 200. How much is sent and from where is added then.
+    pub(super) fn to_partial(self) -> Vec<u8> {
+        Lines { status: 206, content_length: None, ..self }.to_head()
+    }
+
+    /// Cache-Control, unless it is among the extra fields, and Vary.
+    fn caching(&self, head: &mut Head) {
+        if !has_field(self.fields, "cache-control") {
+            head.optional("Cache-Control", self.cache_control);
+        }
+        head.optional("Vary", self.vary().as_deref());
+    }
+
+    /// What the configuration says, and Accept-Encoding where that matters.
+    fn vary(&self) -> Option<Cow<'_, str>> {
+        let said = self.fields.iter().find(|(name, _)| is_named(name, "vary"));
+        match said {
+            Some((_, said)) if !self.varies_by_coding || varies_by_coding(said.as_bytes()) => {
+                Some(said.into())
+            }
+            Some((_, said)) => Some(format!("{said}, Accept-Encoding").into()),
+            None => self.varies_by_coding.then_some("Accept-Encoding".into()),
+        }
+    }
+}
+
+fn is_named(name: &str, other: &str) -> bool {
+    name.eq_ignore_ascii_case(other)
+}
+
+fn coding_name(coding: Coding) -> Option<&'static str> {
+    match coding {
+        Coding::Identity => None,
+        Coding::Gzip => Some("gzip"),
+        Coding::Br => Some("br"),
     }
 }
 

@@ -11,17 +11,35 @@ use toml::Spanned;
 use super::BuildError;
 use super::head::{Field, has_field, is_owned};
 use crate::head::{is_field_value, is_token};
+use crate::layout::widen;
 use crate::limits::PATH_BYTES_MAX;
 use crate::validate::{is_canonical_path, is_health_name, is_host};
 
 /// What the configuration says, checked as far as it can be without the folder.
-#[derive(Default)]
 pub(super) struct Manifest {
     pub(super) cache_control: Option<String>,
+    /// Content is compressed where that is worth it.
+    pub(super) compress: bool,
+    /// Octets of one body at most.
+    pub(super) response_bytes_max: Option<usize>,
     pub(super) server: Option<String>,
     pub(super) declared: Vec<Declared>,
     /// Pages by status.
     pub(super) errors: BTreeMap<u16, Named>,
+}
+
+impl Default for Manifest {
+    /// That of a folder without `site.toml`.
+    fn default() -> Self {
+        Self {
+            cache_control: None,
+            compress: true,
+            response_bytes_max: None,
+            server: None,
+            declared: Vec::new(),
+            errors: BTreeMap::new(),
+        }
+    }
 }
 
 /// A file that the configuration names.
@@ -71,6 +89,8 @@ struct Document {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Defaults {
     cache_control: Option<Spanned<String>>,
+    compress: Option<bool>,
+    response_bytes_max: Option<u32>,
     server: Option<Spanned<String>>,
 }
 
@@ -106,9 +126,12 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Manifest, BuildError> {
     let value = |key, value: Option<Spanned<String>>| {
         value.map(|value| reader.field_value(key, &value)).transpose()
     };
+    let defaults = document.defaults;
     let mut manifest = Manifest {
-        cache_control: value("defaults.cache-control", document.defaults.cache_control)?,
-        server: value("defaults.server", document.defaults.server)?,
+        cache_control: value("defaults.cache-control", defaults.cache_control)?,
+        compress: defaults.compress.unwrap_or(true),
+        response_bytes_max: defaults.response_bytes_max.map(widen),
+        server: value("defaults.server", defaults.server)?,
         ..Manifest::default()
     };
     for table in document.response {

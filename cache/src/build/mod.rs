@@ -8,6 +8,7 @@
     reason = "runs in user mode, on the input of whoever runs it; bounds are checked on the way in"
 )]
 
+mod compress;
 mod error;
 mod folder;
 mod head;
@@ -100,7 +101,7 @@ pub fn build_folder(dir: &Path, options: &Options) -> Result<Built, BuildError> 
     build.folder_redirects()?;
     build.errors()?;
     build.options_answer()?;
-    let Build { mut draft, keys, mut warnings, .. } = build;
+    let Build { mut draft, keys, mut warnings, limits, .. } = build;
     if keys.is_empty() {
         warnings.push(Warning { file: dir.to_owned(), what: "nothing to serve".to_owned() });
     }
@@ -109,7 +110,7 @@ pub fn build_folder(dir: &Path, options: &Options) -> Result<Built, BuildError> 
         draft.entry(host, path, &key.health, key.answer).map_err(image_error)?;
     }
     let (entries, responses, bodies) = draft.counts();
-    let image = draft.finish(&options.limits).map_err(image_error)?;
+    let image = draft.finish(&limits).map_err(image_error)?;
     let summary = Summary { entries, responses, bodies, bytes: image.len() };
     Ok(Built { image, summary, warnings })
 }
@@ -126,6 +127,8 @@ struct Build<'b> {
     folder: &'b Folder,
     manifest: &'b Manifest,
     options: &'b Options,
+    /// Those of the options, but for what the configuration says.
+    limits: Limits,
     /// Nothing is modified later than it is built (RFC 9110 section 8.8.2.1).
     now: u64,
     draft: Draft,
@@ -138,10 +141,13 @@ struct Build<'b> {
 impl<'b> Build<'b> {
     fn new(folder: &'b Folder, manifest: &'b Manifest, options: &'b Options) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let response_bytes_max =
+            manifest.response_bytes_max.unwrap_or(options.limits.response_bytes_max);
         Self {
             folder,
             manifest,
             options,
+            limits: Limits { response_bytes_max, ..options.limits },
             now: since.map_or(0, |since| since.as_secs()),
             draft: Draft::new(),
             keys: BTreeMap::new(),
@@ -159,10 +165,21 @@ impl<'b> Build<'b> {
         let used: BTreeSet<PathBuf> =
             named.filter_map(|named| self.folder.file(&named.file)).collect();
         let files = self.folder.walk(|file| used.contains(file), &mut self.warnings)?;
+        let mut read = Vec::with_capacity(files.len());
         for Found { file, path } in files {
             self.warn_of_error_page(&file, &path, &used);
             let contents = self.read(&file)?;
-            let answer = self.representation(&file, contents, &Representation::default())?;
+            let compresses = self.compresses(&head::content_type(&file));
+            read.push((file, path, contents, compresses));
+        }
+        let to_compress: Vec<_> = read
+            .iter()
+            .map(|(_, _, contents, compresses)| compresses.then_some(&contents.bytes[..]))
+            .collect();
+        let compressed = compress::all(&to_compress);
+        for ((file, path, contents, _), compressed) in read.into_iter().zip(compressed) {
+            let shape = Representation::default();
+            let answer = self.representation(&file, contents, Some(compressed), &shape)?;
             if let Some(parent) = path.strip_suffix(INDEX)
                 && let Some(bare) = parent.strip_suffix('/')
             {
@@ -205,7 +222,7 @@ impl<'b> Build<'b> {
         let answer = match &declared.source {
             Source::File(named) => {
                 let (file, contents) = self.read_named("response.file", named)?;
-                self.representation(&file, contents, &shape)?
+                self.representation(&file, contents, None, &shape)?
             }
             Source::Text(text) => self.text(&manifest_file, text.clone().into_bytes(), &shape)?,
             Source::Default if shape.is_health => {

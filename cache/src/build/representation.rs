@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use http1::Coding;
+
+use super::compress::{self, Compressed};
 use super::folder::Contents;
 use super::head::{self, Field, Lines, NO_STORE, PLAIN};
 use super::manifest::{self, Named};
 use super::write::{Answer, Prepared, WriteError};
 use super::{Answered, Build, BuildError};
-use crate::site::Coding;
 
 /// Caches may keep a response, and ask before they use it.
 const CACHE_CONTROL: &str = "no-cache";
@@ -29,18 +31,20 @@ impl Default for Representation<'_> {
 }
 
 impl<'b> Build<'b> {
-    /// The contents of `file`, with its date.
+    /// The contents of `file`, with its date. `compressed` is what is known to be shorter; `None` =
+    /// not tried yet.
     pub(super) fn representation(
         &mut self,
         file: &Path,
         contents: Contents,
+        compressed: Option<Vec<Compressed>>,
         shape: &Representation<'_>,
     ) -> Result<Answer, BuildError> {
         let modified = self.options.modified.or(contents.modified.map(|at| at.min(self.now)));
         let by_name = head::content_type(file);
         let shape =
             Representation { content_type: shape.content_type.or(Some(&by_name)), ..*shape };
-        self.content(file, contents.bytes, modified, &shape)
+        self.content(file, contents.bytes, compressed, modified, &shape)
     }
 
     /// A text of the configuration, which has no date of its own.
@@ -50,46 +54,81 @@ impl<'b> Build<'b> {
         bytes: Vec<u8>,
         shape: &Representation<'_>,
     ) -> Result<Answer, BuildError> {
-        if bytes.len() > self.options.limits.response_bytes_max {
-            let bytes_max = self.options.limits.response_bytes_max;
+        let bytes_max = self.limits.response_bytes_max;
+        if bytes.len() > bytes_max {
             return Err(BuildError::TooLarge { file: file.to_owned(), bytes_max });
         }
         let shape = Representation { content_type: shape.content_type.or(Some(PLAIN)), ..*shape };
-        self.content(file, bytes, None, &shape)
+        self.content(file, bytes, None, None, &shape)
     }
 
     fn content(
         &mut self,
         file: &Path,
         bytes: Vec<u8>,
+        compressed: Option<Vec<Compressed>>,
         modified: Option<u64>,
         shape: &Representation<'_>,
     ) -> Result<Answer, BuildError> {
-        let (body, digest) = self.draft.body(bytes);
-        // Conditions are for answers that are otherwise 200 (RFC 9110 section 13.2.1).
+        // Conditions are for answers that are otherwise 200 (RFC 9110 section 13.2.1), and so are
+        // ranges. What is asked for as often as a health endpoint is not to vary.
         let has_validators = shape.status == 200 && !shape.is_health;
-        let entity_tag = has_validators.then(|| head::entity_tag(&digest));
-        let last_modified = modified.filter(|_| has_validators);
+        let may_compress = has_validators && shape.content_type.is_some_and(|t| self.compresses(t));
+        let compressed = match compressed {
+            Some(compressed) => compressed,
+            None if may_compress => compress::one(&bytes),
+            None => Vec::new(),
+        };
         let cache_control = if shape.is_health { NO_STORE } else { self.default_cache_control() };
         let lines = Lines {
             status: shape.status,
             content_type: shape.content_type,
-            content_length: Some(self.draft.body_bytes(body)),
-            entity_tag: entity_tag.as_deref(),
-            last_modified,
+            varies_by_coding: !compressed.is_empty(),
+            last_modified: modified.filter(|_| has_validators),
+            accepts_ranges: has_validators,
             cache_control: Some(cache_control),
-            location: None,
             server: self.manifest.server.as_deref(),
             fields: shape.fields,
+            ..Lines::default()
         };
-        let prepared = Prepared {
-            coding: Coding::Identity,
+        let identity = (Coding::Identity, bytes);
+        let variants: Vec<Prepared> = [identity]
+            .into_iter()
+            .chain(compressed)
+            .map(|(coding, bytes)| self.prepared(coding, bytes, has_validators, lines))
+            .collect();
+        self.answer(file, &variants)
+    }
+
+    /// One variant; its entity tag is of its own octets.
+    fn prepared(
+        &mut self,
+        coding: Coding,
+        bytes: Vec<u8>,
+        has_validators: bool,
+        lines: Lines<'_>,
+    ) -> Prepared {
+        let (body, digest) = self.draft.body(bytes);
+        let entity_tag = has_validators.then(|| head::entity_tag(&digest));
+        let lines = Lines {
+            coding: Some(coding),
+            content_length: Some(self.draft.body_bytes(body)),
+            entity_tag: entity_tag.as_deref(),
+            ..lines
+        };
+        Prepared {
+            coding,
             head: lines.to_head(),
             body: Some(body),
-            last_modified,
+            last_modified: lines.last_modified,
             not_modified: has_validators.then(|| lines.to_not_modified()),
-        };
-        self.answer(file, prepared)
+            partial: has_validators.then(|| lines.to_partial()),
+        }
+    }
+
+    /// Whether content of this media type is compressed.
+    pub(super) fn compresses(&self, content_type: &str) -> bool {
+        self.manifest.compress && compress::is_compressible(content_type)
     }
 
     /// An answer that caches must not keep or that has nothing to ask about: no validators.
@@ -103,7 +142,7 @@ impl<'b> Build<'b> {
         let content_length = Some(self.draft.body_bytes(body));
         let server = self.manifest.server.as_deref();
         let head = Lines { content_length, server, ..lines }.to_head();
-        self.answer(file, Prepared::without_validators(head, Some(body)))
+        self.answer(file, &[Prepared::without_validators(head, Some(body))])
     }
 
     pub(super) fn redirect(
@@ -135,11 +174,11 @@ impl<'b> Build<'b> {
             ..Lines::default()
         };
         let prepared = Prepared::without_validators(lines.to_head(), None);
-        self.answer(&self.folder.manifest_file(), prepared)
+        self.answer(&self.folder.manifest_file(), &[prepared])
     }
 
     pub(super) fn read(&self, file: &Path) -> Result<Contents, BuildError> {
-        self.folder.read(file, self.options.limits.response_bytes_max)
+        self.folder.read(file, self.limits.response_bytes_max)
     }
 
     /// A file that the configuration names under `key`.
@@ -184,8 +223,8 @@ impl<'b> Build<'b> {
         self.manifest.cache_control.as_deref().unwrap_or(CACHE_CONTROL)
     }
 
-    fn answer(&mut self, file: &Path, prepared: Prepared) -> Result<Answer, BuildError> {
+    fn answer(&mut self, file: &Path, variants: &[Prepared]) -> Result<Answer, BuildError> {
         let image_error = |source: WriteError| BuildError::Image { file: file.to_owned(), source };
-        self.draft.answer(&[prepared]).map_err(image_error)
+        self.draft.answer(variants).map_err(image_error)
     }
 }

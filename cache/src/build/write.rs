@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use http1::Coding;
 use sha2::{Digest, Sha256};
 
 use super::perfect_hash::{Key, Table};
@@ -11,10 +12,9 @@ use crate::invalid::Invalid;
 use crate::layout::{
     CHECKED_FROM, ENTRY_BYTES, ERROR_BYTES, EntryRecord, FORMAT_VERSION, HEADER_BYTES, Layout,
     MAGIC, NONE, PACKED_ALIGN, PACKED_BYTES_MAX, PAGE_BYTES, RESPONSE_BYTES, ResponseRecord,
-    Section, Span, header, widen,
+    Section, Span, header, octet_of_coding, widen,
 };
 use crate::limits::{HEALTH_NAME_BYTES_MAX, HOST_BYTES_MAX, Limits, PATH_BYTES_MAX};
-use crate::site::Coding;
 
 /// A response as it goes into an image.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,12 +29,21 @@ pub struct Prepared {
     pub last_modified: Option<u64>,
     /// Head of the 304 that goes with this response, if it has validators.
     pub not_modified: Option<Vec<u8>>,
+    /// Head of the 206, likewise; without Content-Length and Content-Range.
+    pub partial: Option<Vec<u8>>,
 }
 
 impl Prepared {
     /// A response that no condition applies to.
     pub fn without_validators(head: Vec<u8>, body: Option<Body>) -> Self {
-        Self { coding: Coding::Identity, head, body, last_modified: None, not_modified: None }
+        Self {
+            coding: Coding::Identity,
+            head,
+            body,
+            last_modified: None,
+            not_modified: None,
+            partial: None,
+        }
     }
 }
 
@@ -104,6 +113,10 @@ impl Draft {
             if let Some(head) = &variant.not_modified {
                 let not_modified = self.record(head, variant)?;
                 record.not_modified = self.push(not_modified, None)?;
+            }
+            if let Some(head) = &variant.partial {
+                let partial = self.record(head, variant)?;
+                record.partial = self.push(partial, None)?;
             }
             records.push((record, variant.body));
         }
@@ -265,6 +278,7 @@ impl Draft {
             put32(place, 24, length);
             put32(place, 28, moved(record.entity_tag, strings));
             put16(place, 32, record.entity_tag.length);
+            put32(place, 36, record.partial);
             place[40..48].copy_from_slice(&record.last_modified.to_le_bytes());
         }
         Ok(())
@@ -304,11 +318,12 @@ impl Draft {
         };
         Ok(ResponseRecord {
             status: parsed.status,
-            coding: variant.coding.octet(),
+            coding: octet_of_coding(variant.coding),
             flags,
             head: self.intern(head)?,
             date: number(parsed.date.map_or(0, |(at, _)| at), "octets")?,
             not_modified: NONE,
+            partial: NONE,
             body: Span::default(),
             entity_tag: self.intern(parsed.entity_tag.unwrap_or(&[]))?,
             last_modified: variant.last_modified.unwrap_or(0),

@@ -30,7 +30,7 @@ pub(crate) fn load(site: Option<&Path>) -> Result<LoadedSite> {
         Some(path) => {
             let name = path.display().to_string();
             let image = std::fs::read(path).with_context(|| name.clone())?;
-            let layout = Layout::validate(&image, &Limits::DEFAULT)
+            let layout = Layout::validate(&image, &Limits::SERVED)
                 .map_err(|invalid| anyhow::anyhow!("{name} is not a site image: {invalid}"))?;
             Ok(LoadedSite { image, name, entries: layout.entries() })
         }

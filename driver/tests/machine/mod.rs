@@ -6,7 +6,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use nthost::{Host, LoadFailure, Options, Value};
@@ -34,25 +34,32 @@ pub fn body(name: &str) -> Vec<u8> {
         "hello.txt" => b"Hello, world!".to_vec(),
         "medium" => (0..9_000_u32).map(|n| (n % 251) as u8).collect(),
         "large" => (0..u32::try_from(LARGE).unwrap()).map(|n| (n / 7 % 253) as u8).collect(),
+        "page.html" => (0..9_000_u32).map(|n| b'0' + (n * n / 97 % 10) as u8).collect(),
+        "empty" => Vec::new(),
         other => panic!("no {other}"),
     }
 }
 
 fn write_site(folder: &Path) {
-    for name in ["hello.txt", "medium", "large"] {
+    for name in ["hello.txt", "medium", "large", "page.html", "empty"] {
         std::fs::write(folder.join(name), body(name)).unwrap();
     }
     std::fs::write(folder.join("index.html"), "<p>index").unwrap();
     let declared = "[[response]]\npath = \"/health\"\nhealth = \"main\"\n\n\
         [[response]]\npath = \"/old\"\nredirect = \"/hello.txt\"\nstatus = 301\n\n\
+        [[response]]\npath = \"/gone\"\nstatus = 410\n\n\
         [[response]]\nhost = \"other.example\"\npath = \"/hello.txt\"\nbody = \"other\"\n";
     std::fs::write(folder.join("site.toml"), declared).unwrap();
 }
 
 pub fn image() -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    write_site(folder.path());
-    build::build_folder(folder.path(), &build::Options::default()).unwrap().image
+    static IMAGE: OnceLock<Vec<u8>> = OnceLock::new();
+    let build = || {
+        let folder = tempfile::tempdir().unwrap();
+        write_site(folder.path());
+        build::build_folder(folder.path(), &build::Options::default()).unwrap().image
+    };
+    IMAGE.get_or_init(build).clone()
 }
 
 pub fn number(name: &str, value: u32) -> (String, Value) {
@@ -151,6 +158,11 @@ impl Machine {
         }
     }
 
+    /// What the driver holds now.
+    pub fn ledger(&self) -> nthost::Ledger {
+        self.host.as_ref().unwrap().ledger()
+    }
+
     pub fn log(&self) -> String {
         self.host.as_ref().unwrap().log().concat()
     }
@@ -209,6 +221,13 @@ impl Client {
     pub fn send(&mut self, octets: impl AsRef<[u8]>) -> &mut Client {
         self.stream.write_all(octets.as_ref()).unwrap();
         self
+    }
+
+    /// The response to a request with these field lines, each without its CRLF.
+    pub fn ask(&mut self, method: &str, path: &str, fields: &[&str]) -> Response {
+        let lines = fields.iter().map(|line| format!("{line}\r\n")).collect::<Vec<_>>().concat();
+        self.send(format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{lines}\r\n"));
+        self.response(method != "HEAD")
     }
 
     pub fn get(&mut self, path: &str) -> Response {

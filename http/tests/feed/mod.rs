@@ -3,8 +3,8 @@
 #![allow(dead_code)] // Every test binary uses its own part of this.
 
 use http1::{
-    Connection, Expectation, Framing, Limits, Method, PathBuffer, Persistence, Reason, Rejection,
-    Request, Status, Step, Validators, Verdict, Version,
+    Connection, Expectation, Framing, Limits, Method, Part, PathBuffer, Persistence, Reason,
+    Rejection, Request, Status, Step, Validators, Verdict, Version, Weights,
 };
 
 /// A step without its position, and without borrowing.
@@ -28,11 +28,19 @@ pub(crate) struct Asked {
     pub(crate) expectation: Expectation,
     pub(crate) conditional: bool,
     pub(crate) verdict: Verdict,
+    pub(crate) part: Part,
+    pub(crate) weights: Option<Weights>,
 }
 
 /// What [`Asked::verdict`] is evaluated against.
 pub(crate) const VALIDATORS: Validators<'static> =
     Validators { entity_tag: b"\"5f3b\"", last_modified: Some(784_111_777) };
+
+/// What [`Asked::part`] is a part of.
+const COMPLETE: u64 = 1_000;
+
+/// 2026-01-01, when it is asked.
+pub(crate) const NOW: u64 = 1_767_225_600;
 
 impl Asked {
     pub(crate) fn of(request: &Request<'_>) -> Self {
@@ -46,8 +54,10 @@ impl Asked {
             persistence: request.persistence,
             framing: request.framing,
             expectation: request.expectation,
-            conditional: !request.conditions.is_empty(),
-            verdict: request.conditions.evaluate(request.method, &VALIDATORS),
+            conditional: request.selectors.has_conditions(),
+            verdict: request.selectors.evaluate(request.method, &VALIDATORS, NOW),
+            part: request.selectors.part(request.method, COMPLETE, &VALIDATORS, NOW),
+            weights: request.selectors.has_accept_encoding().then(|| request.selectors.weights()),
         }
     }
 }

@@ -9,7 +9,10 @@ mod plain;
 
 use feed::{Event, feed_cut, feed_octets};
 use http1::date::{self, ImfFixdate};
-use http1::{Connection, Framing, Limits, PATH_BYTES_MAX, PathBuffer, Request, Step, Version};
+use http1::{
+    Coding, Connection, Framing, Limits, Method, PATH_BYTES_MAX, Part, PathBuffer, Request, Step,
+    Version,
+};
 use plain::Chunked;
 
 /// Small enough that a fuzzer finds each limit.
@@ -135,13 +138,57 @@ pub(crate) fn target(target: &[u8]) {
 
 /// A date that is understood is written in the one form that is sent, and read back from it.
 pub(crate) fn date(value: &[u8]) {
-    let Some(seconds) = date::parse(value) else { return };
+    let Some(seconds) = date::parse(value, feed::NOW) else { return };
     let written = ImfFixdate::from_unix(seconds);
     // A leap second may follow the last second that can be written.
-    assert_eq!(date::parse(written.as_bytes()), Some(seconds.min(253_402_300_799)));
+    assert_eq!(date::parse(written.as_bytes(), feed::NOW), Some(seconds.min(253_402_300_799)));
     let is_leap_second = value.windows(3).any(|three| three == b":60");
     if value.get(3) == Some(&b',') && !is_leap_second {
         // The name of the day need not be the right one.
         assert_eq!(value[4..], written.as_bytes()[4..]);
     }
+}
+
+/// A field line with this value in a GET; `None` where there is no such line.
+fn with_field(name: &str, value: &[u8]) -> Option<Vec<u8>> {
+    let head = [b"GET / HTTP/1.1\r\nHost: h\r\n", name.as_bytes(), b": ", value, b"\r\n\r\n"];
+    (!value.iter().any(|octet| b"\r\n\0".contains(octet))).then(|| head.concat())
+}
+
+/// The part that a Range selects is the one that a plain reader with wider numbers selects. `input`
+/// is the length of the representation, a space, and the Range.
+pub(crate) fn range(input: &[u8]) {
+    let Some(space) = input.iter().position(|octet| *octet == b' ') else { return };
+    let length = std::str::from_utf8(&input[..space]).ok().and_then(|text| text.parse().ok());
+    let (Some(complete), value) = (length, &input[space + 1..]) else { return };
+    let Some(head) = with_field("Range", value) else { return };
+    with_request(&head, |request| {
+        let part = request.selectors.part(Method::Get, complete, &feed::VALIDATORS, feed::NOW);
+        let lines = String::from_utf8(part.fields(complete).to_vec()).unwrap();
+        match (part, plain::range(value, complete)) {
+            (Part::Whole, None) => assert_eq!(lines, ""),
+            (Part::Unsatisfiable, Some(Err(()))) => {
+                assert_eq!(lines, format!("Content-Range: bytes */{complete}\r\n"));
+            }
+            (Part::Octets { first, last }, Some(Ok(octets))) if (first, last) == octets => {
+                assert!(first <= last && last < complete);
+                let length = last - first + 1;
+                let range = format!("{first}-{last}/{complete}");
+                let expected =
+                    format!("Content-Length: {length}\r\nContent-Range: bytes {range}\r\n");
+                assert_eq!(lines, expected);
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+/// Accept-Encoding weighs the codings as a plain reader does that collects what it reads.
+pub(crate) fn accept_encoding(value: &[u8]) {
+    let Some(head) = with_field("Accept-Encoding", value) else { return };
+    with_request(&head, |request| {
+        let weights = request.selectors.weights();
+        let ours = [Coding::Identity, Coding::Gzip, Coding::Br].map(|coding| weights.of(coding));
+        assert_eq!(ours, plain::weights(value));
+    });
 }

@@ -95,3 +95,79 @@ pub(crate) fn values<'b>(lines: &[&'b [u8]], name: &str) -> Vec<&'b [u8]> {
     };
     lines.iter().filter_map(split).collect()
 }
+
+/// Digits alone; what is far over 64 bits is merely far.
+fn number(digits: &str) -> Option<u128> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
+    let digits = digits.trim_start_matches('0');
+    if !is_number {
+        return None;
+    }
+    if digits.len() > 30 { Some(u128::MAX) } else { format!("0{digits}").parse().ok() }
+}
+
+/// The members of a list, without whitespace around them.
+fn members(value: &str) -> impl Iterator<Item = &str> {
+    let is_space = |octet| octet == ' ' || octet == '\t';
+    value.split(',').map(move |member| member.trim_matches(is_space)).filter(|m| !m.is_empty())
+}
+
+/// The octets of `complete` that a Range asks for, both ends included (RFC 9110 section 14.1.2);
+/// `Err` is for a range that cannot be satisfied, `None` for no range at all.
+pub(crate) fn range(value: &[u8], complete: u64) -> Option<Result<(u64, u64), ()>> {
+    let value = String::from_utf8_lossy(value).to_ascii_lowercase();
+    let specs: Vec<&str> =
+        members(value.trim_matches([' ', '\t']).strip_prefix("bytes=")?).collect();
+    let [spec] = specs.as_slice() else { return None };
+    let (first, last) = spec.split_once('-')?;
+    let complete = u128::from(complete);
+    let (first, end) = if first.is_empty() {
+        let length = number(last)?;
+        if complete == 0 && length > 0 {
+            return None;
+        }
+        (complete - length.min(complete), complete)
+    } else {
+        let first = number(first)?;
+        let last = if last.is_empty() { u128::MAX } else { number(last)? };
+        if last < first {
+            return None;
+        }
+        (first, last.saturating_add(1).min(complete))
+    };
+    let range = if first < end { Ok((first, end - 1)) } else { Err(()) };
+    Some(range.map(|(first, last)| (first.try_into().unwrap(), last.try_into().unwrap())))
+}
+
+/// The weights of identity, gzip and br in thousandths (RFC 9110 section 12.5.3).
+pub(crate) fn weights(value: &[u8]) -> [u16; 3] {
+    let value = String::from_utf8_lossy(value).to_ascii_lowercase();
+    let mut said = std::collections::HashMap::new();
+    for member in members(&value) {
+        let (name, weight) = match member.split_once(';') {
+            None => (member, Some(1000)),
+            Some((name, parameter)) => {
+                let parameter = parameter.trim_matches([' ', '\t']);
+                (name.trim_matches([' ', '\t']), parameter.strip_prefix("q=").and_then(thousandths))
+            }
+        };
+        if let Some(weight) = weight {
+            said.insert(if name == "x-gzip" { "gzip" } else { name }.to_owned(), weight);
+        }
+    }
+    let others = said.get("*").copied();
+    let of = |name, unsaid| said.get(name).copied().or(others).unwrap_or(unsaid);
+    [of("identity", 1), of("gzip", 0), of("br", 0)]
+}
+
+/// `0[.digits]` or `1[.zeros]`, at most three of them (RFC 9110 section 12.4.2).
+fn thousandths(value: &str) -> Option<u16> {
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
+    let is_fraction = fraction.len() <= 3 && fraction.bytes().all(|octet| octet.is_ascii_digit());
+    let thousandths = format!("{fraction:0<3}").parse().ok().filter(|_| is_fraction)?;
+    match (whole, thousandths) {
+        ("0", thousandths) => Some(thousandths),
+        ("1", 0) => Some(1000),
+        _ => None,
+    }
+}

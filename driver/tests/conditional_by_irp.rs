@@ -1,0 +1,3 @@
+//! Conditional requests, from a provider that serves by IRP only.
+#[path = "conditional.rs"]
+mod conditional;
