@@ -119,11 +119,8 @@ fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
     place.replace(value).is_none().then_some(())
 }
 
-/// Digits only; nothing when they exceed 64 bits.
+/// Digits only, of which there is one at least; nothing when they exceed 64 bits.
 fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
     digits.iter().try_fold(0_u64, |number, octet| {
         let digit = octet.checked_sub(b'0').filter(|digit| *digit < 10)?;
         number.checked_mul(10)?.checked_add(u64::from(digit))

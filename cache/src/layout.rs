@@ -148,11 +148,6 @@ impl Layout {
         self.entries.count
     }
 
-    /// Number of prepared responses, with the error responses among them.
-    pub const fn responses(&self) -> usize {
-        self.responses.count
-    }
-
     /// Octets of the whole image.
     pub const fn total_bytes(&self) -> usize {
         self.total

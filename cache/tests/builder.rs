@@ -1,5 +1,6 @@
 //! What a folder becomes, and what it cannot become.
 
+use std::error::Error as _;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -73,7 +74,11 @@ fn a_file_becomes_a_200_with_its_fields_in_order() {
 #[test]
 fn its_304_repeats_the_validators_and_has_no_content() {
     let dir = folder(&[
-        ("site.toml", "[[response]]\npath='/a'\nbody='a'\nheaders={Vary='Origin', X-A='b'}"),
+        (
+            "site.toml",
+            "[[response]]\npath='/a'\nbody='a'\n\
+             headers={Vary='Origin', X-A='b', Content-Location='/b', Cache-Control='private'}",
+        ),
         ("hello.txt", "Hello, world!"),
     ]);
     let built = build(dir.path());
@@ -90,7 +95,9 @@ fn its_304_repeats_the_validators_and_has_no_content() {
     assert_eq!(site.not_modified(hello), None);
     let varying = head(&site, site.not_modified(response(&site, "/a")).unwrap());
     assert!(varying.contains("\r\nVary: Origin\r\n"), "{varying}");
-    assert!(!varying.contains("X-A"), "{varying}");
+    assert!(varying.contains("\r\nContent-Location: /b\r\n"), "{varying}");
+    assert_eq!(varying.matches("Cache-Control: private").count(), 1, "{varying}");
+    assert!(!varying.contains("X-A") && !varying.contains("no-cache"), "{varying}");
 }
 
 #[test]
@@ -262,11 +269,15 @@ fn links_are_followed_inside_the_folder_only() {
 #[test]
 fn what_cannot_be_read_is_an_error_that_names_it() {
     let missing = tempfile::tempdir().unwrap().path().join("missing");
-    assert!(matches!(error(&missing), BuildError::Unreadable { file, .. } if file == missing));
+    let unreadable = error(&missing);
+    assert!(unreadable.source().is_some(), "what the system says");
+    assert!(matches!(unreadable, BuildError::Unreadable { file, .. } if file == missing));
 
     let dir = folder(&[("a/file", "x")]);
     let not_a_folder = error(&dir.path().join("a/file"));
     assert!(matches!(not_a_folder, BuildError::NotAFolder { .. }), "{not_a_folder}");
+    assert!(not_a_folder.to_string().ends_with("a/file: not a folder"), "{not_a_folder}");
+    assert!(not_a_folder.source().is_none());
 
     let dangling = dir.path().join("a/dangling");
     std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
@@ -278,6 +289,7 @@ fn what_cannot_be_read_is_an_error_that_names_it() {
     std::os::unix::fs::symlink("../a", &circle).unwrap();
     let found = error(dir.path());
     assert!(matches!(&found, BuildError::Loop { file } if *file == circle), "{found}");
+    assert!(found.to_string().ends_with("circle: leads to a folder that it is in"), "{found}");
     fs::remove_file(&circle).unwrap();
 
     let fifo = dir.path().join("a/fifo");
@@ -312,8 +324,14 @@ fn limits_hold_and_name_the_file() {
     assert!(matches!(&found, BuildError::TooLarge { file, .. } if *file == large), "{found}");
     let found = limits(Limits { entries_max: 1, ..Limits::default() }).unwrap_err();
     assert!(found.to_string().ends_with("too many entries for one image"), "{found}");
+    assert!(found.source().is_some());
     let found = limits(Limits { image_bytes_max: 1000, ..Limits::default() }).unwrap_err();
     assert!(found.to_string().ends_with("too many octets for one image"), "{found}");
+    let declared = folder(&[("site.toml", "[[response]]\npath='/a'\nbody='123456'")]);
+    let limits_of_text = Limits { response_bytes_max: 5, ..Limits::default() };
+    let options = Options { limits: limits_of_text, ..options() };
+    let found = build_folder(declared.path(), &options).unwrap_err();
+    assert!(found.to_string().ends_with("site.toml: longer than 5 octets"), "{found}");
     // The shortest default page is longer than 5 octets: those bodies are bounded as well.
     assert!(limits(Limits { response_bytes_max: 40, ..Limits::default() }).is_ok());
 }

@@ -192,7 +192,9 @@ fn a_draft_refuses_what_would_not_validate() {
     let answer = plain(&mut twice, 200, b"");
     twice.entry("", "/a", "", answer).unwrap();
     twice.entry("", "/a", "", answer).unwrap();
-    assert_eq!(finish(twice), WriteError::EqualKeys);
+    let error = finish(twice);
+    assert_eq!(error, WriteError::EqualKeys);
+    assert_eq!(error.to_string(), "two entries have the same host and path");
 
     let mut relative = draft();
     let answer = plain(&mut relative, 200, b"");

@@ -9,6 +9,7 @@ fn folder(manifest: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("site.toml"), manifest).unwrap();
     fs::write(dir.path().join("page.html"), "<p>page").unwrap();
+    fs::create_dir(dir.path().join("folder")).unwrap();
     dir
 }
 
@@ -213,7 +214,7 @@ fn a_declared_answer_for_a_bare_folder_goes_before_its_redirect() {
 }
 
 /// What is in the file, the line at fault, and a part of the message.
-const MISTAKES: [(&str, usize, &str); 44] = [
+const MISTAKES: [(&str, usize, &str); 48] = [
     ("[[response]\n", 1, ""),
     ("a = 1\n", 1, "unknown field `a`"),
     ("\n[defaults]\nserve = 'x'\n", 3, "unknown field `serve`"),
@@ -248,6 +249,14 @@ const MISTAKES: [(&str, usize, &str); 44] = [
     ("[[response]]\npath = '/a'\nredirect = '/a b'\n", 3, "response.redirect"),
     ("[[response]]\npath = '/a'\nhealth = 'a b'\n", 3, "response.health"),
     ("[[response]]\npath = '/a'\nhealth = 'a'\nredirect = '/b'\n", 3, "response.health"),
+    (
+        "[[response]]\npath = '/a'\nhealth = 'a'\nheaders = { cache-control = 'private' }\n",
+        3,
+        "response.health: a health endpoint has its own Cache-Control",
+    ),
+    ("[defaults]\ncompress = 'no'\n", 2, "invalid type"),
+    ("[defaults]\nresponse-bytes-max = -1\n", 2, "invalid value"),
+    ("[[response]]\npath = '/a'\nfile = 'folder'\n", 3, "folder: not a regular file"),
     ("[[response]]\npath = '/a'\nbody = ''\n[response.headers]\nDate = 'x'\n", 5, "headers.Date"),
     ("[[response]]\npath = '/a'\nbody = ''\nheaders = { etag = '\"a\"' }\n", 4, "headers.etag"),
     ("[[response]]\npath = '/a'\nbody = ''\nheaders = { 'a b' = 'c' }\n", 4, "not a field name"),
@@ -271,6 +280,21 @@ fn every_mistake_is_named_with_its_line() {
         assert!(text.starts_with(&start), "{manifest}{text}");
         assert!(text.contains(part), "{manifest}{text}");
     }
+}
+
+#[test]
+fn a_path_that_is_too_long_is_named_with_its_line() {
+    let of_length = |octets: usize| {
+        let path = "/".repeat(octets);
+        let dir = folder(&format!("[[response]]\npath = '{path}'\nstatus = 410\n"));
+        build_folder(dir.path(), &Options::default())
+    };
+    let error = of_length(1025).unwrap_err().to_string();
+    assert!(error.ends_with("site.toml:2: response.path: over 1024 octets"), "{error}");
+    let built = of_length(1024).unwrap();
+    let site = site(&built);
+    let gone = response(&site, "", &"/".repeat(1024));
+    assert_eq!((site.status(gone), site.body(gone)), (410, &b"410 Gone\n"[..]));
 }
 
 #[test]

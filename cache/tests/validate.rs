@@ -142,6 +142,8 @@ fn the_image_itself_is_valid_and_has_one_of_everything() {
     let site = Site::new(&image, layout);
     assert_eq!(layout.total_bytes(), image.len());
     assert_eq!(layout.entries(), 7);
+    assert_eq!(site.layout(), &layout);
+    assert_eq!(site.lookup(b"", &[b'/'; 1025]), None);
     assert!(ask_everything(&site, true) > 1000);
     assert!(site.lookup(b"h.example", b"/h").is_some());
     let large = site.response(site.lookup(b"", b"/large").unwrap(), 0).unwrap();
@@ -218,6 +220,35 @@ fn limits_are_those_of_the_caller() {
     ] {
         assert!(matches!(with(limits), Err(Invalid::TooMuch { .. })), "{limits:?}");
     }
+}
+
+#[test]
+fn what_is_wrong_is_said_in_a_sentence() {
+    let image = image();
+    let version = changed(|image| image[8] = 9);
+    let checksum = {
+        let mut other = image.clone();
+        other[200] ^= 1;
+        other
+    };
+    for (bytes, words) in [
+        (&b"short"[..], "5 octets where there should be 128"),
+        (&[0; 128], "not a site image (first 8 octets)"),
+        (&version, "format version 9; this is for version 2"),
+        (&checksum, " was written"),
+    ] {
+        let error = validate(bytes).unwrap_err().to_string();
+        assert!(error.ends_with(words), "{error}");
+    }
+    let names = ["displacements", "slots", "entries", "responses", "errors", "strings", "bodies"];
+    for (number, name) in names.into_iter().enumerate() {
+        let at = 48 + 8 * number;
+        let error = validate(&changed(|image| put(image, at, 130))).unwrap_err().to_string();
+        assert_eq!(error, format!("section of {name} out of place, described at {at}"));
+    }
+    let limits = Limits { entries_max: 1, ..Limits::default() };
+    let error = Layout::validate(&image, &limits).unwrap_err().to_string();
+    assert_eq!(error, "7 entries, at most 1 allowed");
 }
 
 #[test]
@@ -486,12 +517,12 @@ fn every_changed_octet_under_a_right_checksum_is_refused_or_harmless() {
 }
 
 #[test]
-fn a_hundred_thousand_mutations_are_refused_or_harmless() {
+fn fifty_thousand_mutations_are_refused_or_harmless() {
     let images = [small_image(), image()];
     let mut random = Seeded(0x5EED);
     let mut accepted = 0;
     let mut other = Vec::new();
-    for round in 0..100_000 {
+    for round in 0..50_000 {
         let image = &images[usize::from(round % 16 == 0)];
         let strings = word(image, 48 + 8 * STRING);
         other.clone_from(image);
@@ -522,7 +553,7 @@ fn a_hundred_thousand_mutations_are_refused_or_harmless() {
             ask_everything(&Site::new(&other, layout), true);
         }
     }
-    assert!((1..50_000).contains(&accepted), "{accepted} accepted");
+    assert!((1..25_000).contains(&accepted), "{accepted} accepted");
 }
 
 #[test]

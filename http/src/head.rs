@@ -335,10 +335,9 @@ fn parse_whole<'b>(
         return Err(None);
     };
     let head = input.get(..length).unwrap_or(input);
-    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
-    else {
-        return Err(None);
-    };
+    // A complete request has all its parts.
+    let (method, target) = (parsed.method.ok_or(None)?, parsed.path.ok_or(None)?);
+    let minor = parsed.version.ok_or(None)?;
     if !all_lines_end_with_crlf(head, target, parsed.headers) {
         return Err(None);
     }

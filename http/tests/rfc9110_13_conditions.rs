@@ -28,6 +28,29 @@ fn evaluate(fields: &str) -> Verdict {
 }
 
 #[test]
+fn a_request_that_selects_nothing_says_so() {
+    for (fields, is_empty) in [
+        ("A: b", true),
+        ("Accept: */*\r\nIf: x\r\nRanges: bytes=0-0\r\nIf-None: *", true),
+        ("Accept-Encoding: br", false),
+        ("If-Match: *", false),
+        ("If-Modified-Since: x", false),
+        ("If-None-Match: *", false),
+        ("If-Range: x", false),
+        ("If-Unmodified-Since: x", false),
+        ("RANGE:x", false),
+    ] {
+        let stream = get_with(fields);
+        match Connection::new().receive(&Limits::DEFAULT, &stream) {
+            Step::Request { request, .. } => {
+                assert_eq!(request.selectors.is_empty(), is_empty, "{fields}");
+            }
+            other => panic!("{fields}: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn s9110_13_no_condition_selects_the_representation() {
     assert_eq!(evaluate("A: b"), Full);
     assert_eq!(evaluate("If-Range: \"x\""), Full, "a condition on Range only");
