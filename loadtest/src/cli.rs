@@ -1,9 +1,11 @@
 //! Arguments.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::churn::ChurnPlan;
 use crate::hold::HoldPlan;
 use crate::plan::Plan;
 use crate::run::{Bound, RunPlan};
@@ -24,6 +26,8 @@ pub enum Scenario {
     Run(RunArguments),
     /// Open many connections, ask on each, hold them, ask again, close
     Hold(HoldArguments),
+    /// A connection for each request; --rude: most are left in another way
+    Churn(ChurnArguments),
 }
 
 impl Arguments {
@@ -32,6 +36,7 @@ impl Arguments {
         match &self.scenario {
             Scenario::Run(run) => run.shared.json,
             Scenario::Hold(hold) => hold.shared.json,
+            Scenario::Churn(churn) => churn.shared.json,
         }
     }
 }
@@ -57,6 +62,9 @@ pub struct SharedArguments {
     /// Source addresses 127.0.0.1 to 127.0.0.N [default: as many as the ports require]
     #[arg(long)]
     pub sources: Option<u8>,
+    /// The one source address of all connections
+    #[arg(long, conflicts_with = "sources")]
+    pub source: Option<IpAddr>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
@@ -72,6 +80,7 @@ impl SharedArguments {
             timeout: self.timeout,
             errors_max: self.errors_max,
             sources: self.sources,
+            source: self.source,
         }
     }
 }
@@ -139,6 +148,34 @@ impl HoldArguments {
     }
 }
 
+/// `loadtest churn`.
+#[derive(Args, Debug)]
+pub struct ChurnArguments {
+    /// What every scenario takes.
+    #[command(flatten)]
+    pub shared: SharedArguments,
+    /// Clients, each a thread with one connection at a time
+    #[arg(long, default_value_t = 64, value_parser = at_least_one)]
+    pub clients: usize,
+    /// How long to open connections (5s, 500ms, 2m)
+    #[arg(long, default_value = "5s", value_parser = duration, conflicts_with = "connections")]
+    pub duration: Duration,
+    /// How many connections to open, instead of for how long
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub connections: Option<u64>,
+    /// Of four connections, leave one at once, one by a reset and one in the middle of a request
+    #[arg(long)]
+    pub rude: bool,
+}
+
+impl ChurnArguments {
+    /// The plan these arguments describe.
+    pub fn plan(self) -> ChurnPlan {
+        let bound = self.connections.map_or(Bound::Duration(self.duration), Bound::Requests);
+        ChurnPlan { bound, rude: self.rude, plan: self.shared.plan(self.clients) }
+    }
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if (1..=1_000_000).contains(&number) => Ok(number),
@@ -187,7 +224,7 @@ mod tests {
             let words = ["loadtest", "run", url].into_iter().chain(arguments.iter().copied());
             match Arguments::try_parse_from(words)?.scenario {
                 Scenario::Run(run) => Ok::<_, clap::Error>(run.plan().bound),
-                Scenario::Hold(_) => panic!("not the scenario asked for"),
+                Scenario::Hold(_) | Scenario::Churn(_) => panic!("not the scenario asked for"),
             }
         };
         assert_eq!(plan(&[]).expect("plan"), Bound::Duration(Duration::from_secs(5)));

@@ -7,6 +7,7 @@
 //! | [`site`] | where to connect, what to ask, what the right answer is |
 //! | [`run`] | scenario: closed loop over keep-alive connections |
 //! | [`hold`] | scenario: many connections opened, held, and answered again |
+//! | [`churn`] | scenario: a connection for each request, also of clients that leave rudely |
 //! | [`response`] | one connection's incoming bytes, taken apart and checked |
 //! | [`connection`] | one non-blocking keep-alive connection |
 //! | [`fault`] | what can go wrong, by class |
@@ -23,6 +24,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod churn;
 pub mod cli;
 pub mod connection;
 pub mod descriptors;

@@ -10,7 +10,7 @@ use clap::Parser as _;
 use loadtest::cli::{Arguments, Scenario};
 use loadtest::interrupt::Interrupt;
 use loadtest::report::Report;
-use loadtest::{hold, run};
+use loadtest::{churn, hold, run};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -36,5 +36,6 @@ fn start(arguments: Arguments) -> Result<Report> {
     match arguments.scenario {
         Scenario::Run(arguments) => run::run(&arguments.plan(), &interrupt),
         Scenario::Hold(arguments) => hold::hold(&arguments.plan(), &interrupt),
+        Scenario::Churn(arguments) => churn::churn(&arguments.plan(), &interrupt),
     }
 }

@@ -1,5 +1,6 @@
 //! What every scenario is given, and what is made ready before it starts.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -24,6 +25,8 @@ pub struct Plan {
     pub errors_max: u64,
     /// Number of source addresses; `None`: as many as the ports require.
     pub sources: Option<u8>,
+    /// The one source address, in place of them.
+    pub source: Option<IpAddr>,
 }
 
 impl Plan {
@@ -33,7 +36,10 @@ impl Plan {
     /// One of these is not possible: the scenario cannot start.
     pub fn prepare(&self) -> Result<(Site, Sources)> {
         let mut site = Site::new(&self.urls, self.status)?;
-        let sources = Sources::new(site.address, self.connections, self.sources)?;
+        let sources = match self.source {
+            Some(source) => Sources::one(source),
+            None => Sources::new(site.address, self.connections, self.sources)?,
+        };
         descriptors::reserve(self.connections)?;
         if self.check_content {
             site.learn(self.timeout)?;

@@ -60,6 +60,13 @@ impl Site {
         &self.targets[index % self.targets.len()].request
     }
 
+    /// The request at `index` as the last one of its connection.
+    pub fn last_request(&self, index: usize) -> Vec<u8> {
+        let request = self.request(index);
+        let fields = request.len().saturating_sub(2);
+        [&request[..fields], b"Connection: close\r\n\r\n"].concat()
+    }
+
     /// What the answer to the request at `index` must be.
     pub fn expect(&self, index: usize) -> Expect<'_> {
         let content = self.targets[index % self.targets.len()].content.as_deref();
@@ -124,6 +131,11 @@ impl Sources {
         let last = u8::try_from(count).ok().filter(|count| *count < 255);
         let last = last.context("at most 254 source addresses")?;
         Ok(Self((1..=last).map(|host| Some(Ipv4Addr::new(127, 0, 0, host).into())).collect()))
+    }
+
+    /// One address for all.
+    pub fn one(source: IpAddr) -> Self {
+        Self(vec![Some(source)])
     }
 
     /// The source of connection `index`.

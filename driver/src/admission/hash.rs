@@ -81,9 +81,12 @@ mod tests {
     /// The standard library's hasher is SipHash-1-3 under a key of zeros.
     #[test]
     fn it_is_siphash_1_3() {
+        #[allow(unused_extern_crates)] // of use in this crate, not in that of the models
+        extern crate std;
         use core::hash::Hasher as _;
+        use std::collections::hash_map::DefaultHasher;
         for words in [[0, 0], [1, 0], [0, 1], [u64::MAX, 7], [0x0123_4567_89AB_CDEF, u64::MAX]] {
-            let mut hasher = std::collections::hash_map::DefaultHasher::new();
+            let mut hasher = DefaultHasher::new();
             hasher.write(&words[0].to_le_bytes());
             hasher.write(&words[1].to_le_bytes());
             assert_eq!(HashKey::new([0, 0]).hash(words), hasher.finish(), "{words:?}");
@@ -102,6 +105,4 @@ mod tests {
         assert_eq!(place(u64::MAX, 7), 6);
         assert_eq!(place(u64::MAX, 0), 0);
     }
-
-    extern crate std;
 }

@@ -70,7 +70,7 @@ impl<W: Copy> Line<W> {
                 None => line.first = node,
             }
             line.last = node;
-            self.waiting.fetch_add(1, Ordering::SeqCst);
+            self.waiting.fetch_add(1, Ordering::AcqRel);
             Some(Place { node, number })
         })
     }
@@ -101,13 +101,13 @@ impl<W: Copy> Line<W> {
 
     fn take_out(&self, line: &mut Nodes<W>, node: u32) -> Option<W> {
         let waiter = line.take_out(node)?;
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
         Some(waiter)
     }
 
     /// How many wait.
     pub fn len(&self) -> u32 {
-        self.waiting.load(Ordering::SeqCst)
+        self.waiting.load(Ordering::Acquire)
     }
 
     /// True when nobody waits.

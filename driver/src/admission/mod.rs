@@ -26,7 +26,7 @@ pub mod line;
 pub mod prefixes;
 pub mod table;
 
-use crate::sync::{AtomicU32, Ordering, PoolSlice, Result, Tag};
+use crate::sync::{AtomicU32, Ordering, PoolSlice, Result, Tag, fence};
 use address::{Holder, PrefixLengths};
 use capacity::{Capacity, Lane};
 use handshakes::{Handshakes, Request, Standing};
@@ -373,6 +373,9 @@ impl Admission {
 
     /// True when somebody who waits may get a place now.
     pub fn may_decide(&self) -> bool {
+        // Who gives a place back looks for waiters after it, and who has joined the line looks for
+        // places after it: with both in one order, one of them sees the other.
+        fence(Ordering::SeqCst);
         !self.exempt_line.is_empty() || !self.common_line.is_empty() && self.capacity.is_open()
     }
 

@@ -18,6 +18,7 @@ fn report_of(peer: &Peer, sources: Option<u8>) -> Report {
         timeout: PATIENCE,
         errors_max: 1000,
         sources,
+        source: None,
     };
     let plan = HoldPlan { plan, hold: Duration::from_millis(100) };
     hold(&plan, &Interrupt::default()).expect("a report")

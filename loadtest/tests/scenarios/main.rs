@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod churn;
 mod hold;
 mod peer;
 mod run;

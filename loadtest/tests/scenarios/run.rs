@@ -17,6 +17,7 @@ fn plan(peer: &Peer, bound: Bound) -> RunPlan {
         timeout: PATIENCE,
         errors_max: 20,
         sources: None,
+        source: None,
     };
     RunPlan { plan, threads: 2, pipeline: 1, bound }
 }

@@ -1,0 +1,54 @@
+//! A connection for each request, against right and wrong peers.
+
+use std::time::Duration;
+
+use crate::peer::{PATIENCE, Peer, Wrong};
+use loadtest::churn::{ChurnPlan, churn};
+use loadtest::interrupt::Interrupt;
+use loadtest::plan::Plan;
+use loadtest::report::Report;
+use loadtest::run::Bound;
+
+fn report(peer: &Peer, count: u64, rude: bool, timeout: Duration) -> Report {
+    let plan = Plan {
+        urls: vec![peer.url("/a"), peer.url("/b")],
+        status: 200,
+        check_content: true,
+        connections: 3,
+        timeout,
+        errors_max: 20,
+        sources: None,
+        source: None,
+    };
+    let plan = ChurnPlan { plan, bound: Bound::Requests(count), rude };
+    churn(&plan, &Interrupt::default()).expect("a report")
+}
+
+#[test]
+fn each_connection_gets_one_answer() {
+    let peer = Peer::start(Wrong::Announced, 2);
+    let report = report(&peer, 100, false, PATIENCE);
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.answers, 100);
+    assert_eq!(peer.requests(), 102, "two were the first answers");
+}
+
+#[test]
+fn rude_clients_want_one_answer_in_four() {
+    let peer = Peer::start(Wrong::Announced, 2);
+    let report = report(&peer, 100, true, PATIENCE);
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.answers, 25);
+}
+
+#[test]
+fn a_wrong_answer_and_none_are_errors() {
+    for (wrong, class) in
+        [(Wrong::Byte, "content"), (Wrong::EndsBefore, "closed"), (Wrong::Status, "status")]
+    {
+        // Until it goes wrong the peer does not end its connections, so the clients give up.
+        let peer = Peer::start(wrong, 4);
+        let report = report(&peer, 12, false, Duration::from_millis(300));
+        assert!(report.errors_by_class.contains_key(class), "{wrong:?}: {report}");
+    }
+}
