@@ -5,11 +5,12 @@
 mod feed;
 
 use feed::{
-    Event, accepted, chunked, feed, feed_both, get, get_with, rejection, rejection_within, request,
+    Event, accepted, chunked, feed, feed_both, feed_cut, get, get_with, rejection,
+    rejection_within, request,
 };
 use http1::{
-    Connection, FIELD_LINES_MAX, Framing, Limits, Method, Persistence, Reason, Status, Step,
-    Version,
+    Connection, FIELD_LINES_MAX, Framing, Limits, Method, Persistence, Reason, Rejection, Status,
+    Step, Version,
 };
 
 /// Each stream is answered by one rejection and nothing else.
@@ -31,6 +32,8 @@ rejected! {
         "GET / HTTP/1.1\r\nHost: h\r\n\n" => BadRequest InvalidCrLf;
     s9112_2_2_bare_lf_as_leading_empty_line_is_400:
         "\nGET / HTTP/1.1\r\nHost: h\r\n\r\n" => BadRequest InvalidCrLf;
+    s9112_2_2_bare_lf_behind_leading_empty_line_is_400:
+        "\r\n\nGET / HTTP/1.1\r\nHost: h\r\n\r\n" => BadRequest InvalidCrLf;
     s9112_2_2_bare_cr_in_request_line_is_400:
         "GET /a\rb HTTP/1.1\r\nHost: h\r\n\r\n" => BadRequest InvalidCrLf;
     s9112_2_2_bare_cr_in_field_value_is_400:
@@ -58,6 +61,8 @@ rejected! {
         "GET / HTTP/1.10\r\nHost: h\r\n\r\n" => BadRequest Version;
     s9112_2_3_version_without_digit_is_400:
         "GET / HTTP/1.\r\nHost: h\r\n\r\n" => BadRequest Version;
+    s9112_2_3_version_with_letter_is_400:
+        "GET / HTTP/1.x\r\nHost: h\r\n\r\n" => BadRequest Version;
     s9112_2_3_version_of_two_major_digits_is_400:
         "GET / HTTP/01.1\r\nHost: h\r\n\r\n" => BadRequest Version;
     s9112_2_3_version_3_is_505:
@@ -149,11 +154,21 @@ fn s9112_2_2_octets_are_not_characters() {
 fn s9112_2_2_leading_empty_line_is_not_a_request() {
     let mut connection = Connection::new();
     assert!(connection.is_idle());
+    assert_eq!(connection.receive(&Limits::DEFAULT, b"\r"), Step::Incomplete { consumed: 0 });
     let step = connection.receive(&Limits::DEFAULT, b"\r\n");
     assert_eq!(step, Step::Incomplete { consumed: 2 });
     assert!(connection.is_idle());
     assert_eq!(connection.receive(&Limits::DEFAULT, b"G"), Step::Incomplete { consumed: 0 });
     assert!(!connection.is_idle());
+}
+
+/// The CR of the empty line came alone; what follows is looked at from its first octet.
+#[test]
+fn s9112_2_2_bare_lf_behind_split_empty_line_is_400() {
+    let stream = b"\r\n\nGET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let events = feed_cut(Limits::DEFAULT, stream, &[1]);
+    let rejection = Rejection { status: Status::BadRequest, reason: Reason::InvalidCrLf };
+    assert_eq!(events, [Event::Reject(rejection)]);
 }
 
 #[test]
@@ -486,6 +501,25 @@ fn s9110_5_4_limits_of_fields_are_exact() {
             let answer = rejection_within(limits, &head);
             assert_eq!(answer, (Status::FieldsTooLarge, Reason::RequestLength));
         }
+    }
+}
+
+#[test]
+fn s9110_5_4_limits_do_not_depend_on_each_other() {
+    let head = get_with("A: bcdef");
+    let octets = |line: usize, target: usize| Limits {
+        field_line_bytes_max: line,
+        target_bytes_max: target,
+        ..Limits::DEFAULT
+    };
+    for target in [1, 4, 100, 8192] {
+        assert_eq!(accepted(octets(8, target), &head), (1, 0));
+        let answer = rejection_within(octets(7, target), &head);
+        assert_eq!(answer, (Status::FieldsTooLarge, Reason::FieldLength));
+    }
+    for line in [8, 9, 100, 8192] {
+        let answer = rejection_within(octets(line, 1), &get("/a"));
+        assert_eq!(answer, (Status::UriTooLong, Reason::UrlLength));
     }
 }
 
