@@ -89,6 +89,14 @@ pub fn select(site: Site<'_>, request: &Request<'_>, now: u64) -> Option<Answer>
     })
 }
 
+/// The answer to whatever is asked on a connection that is refused: 503, and the end.
+#[cold]
+pub fn refuse(site: Site<'_>, request: &Request<'_>) -> Option<Answer> {
+    let answer = error(site, Status::Unavailable)?;
+    let content = if request.method == Method::Head { Content::None } else { Content::Whole };
+    Some(Answer { content, version: request.version, ..answer })
+}
+
 /// The answer to what was not understood: an error, and the end.
 pub fn reject(site: Site<'_>, rejection: Rejection) -> Option<Answer> {
     error(site, rejection.status)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use nthost::Value;
-use wskhttpd::parameters::NUMBERS;
+use wskhttpd::parameters::{CHOICES, LISTS, NUMBERS};
 
 /// The wskhttpd driver, run in a user-mode host of NT and Winsock Kernel on this machine's sockets.
 #[derive(Parser)]
@@ -70,10 +70,15 @@ fn parameters_help() -> String {
         let (name, default, min, max) = (number.name, number.default, number.min, number.max);
         let _ = writeln!(help, "  {name}={default}  ({min} to {max})\n     {}", number.help);
     }
-    help.push_str(
-        "  AcceptMode=conditional  (or event, irp)\n      Where connections are filtered: ",
-    );
-    help.push_str("before their handshake completes, after it, or after WskAccept.\n\n");
+    for choice in CHOICES {
+        let (first, others) = choice.words.split_first().unwrap_or((&"", &[]));
+        let _ = writeln!(help, "  {}={first}  (or {})", choice.name, others.join(", "));
+        let _ = writeln!(help, "     {}", choice.help);
+    }
+    for list in LISTS {
+        let _ = writeln!(help, "  {}=PREFIX[,PREFIX...]\n     {}", list.name, list.help);
+    }
+    help.push('\n');
     help.push_str(
         "Exit codes: 0 served and left nothing behind; 2 refused to start; 3 the driver ",
     );
@@ -97,12 +102,18 @@ pub(crate) fn registry(serve: &Serve) -> Result<Vec<(String, Value)>> {
 }
 
 fn parameter(name: &str, value: &str) -> Result<Value> {
-    if name == "AcceptMode" {
+    if CHOICES.iter().any(|choice| choice.name == name) {
         return Ok(Value::String(value.to_owned()));
     }
+    if LISTS.iter().any(|list| list.name == name) {
+        let prefixes = value.split(',').filter(|prefix| !prefix.is_empty());
+        return Ok(Value::MultiString(prefixes.map(str::to_owned).collect()));
+    }
     if !NUMBERS.iter().any(|number| number.name == name) {
-        let names = NUMBERS.iter().map(|number| number.name).collect::<Vec<_>>().join(", ");
-        bail!("--set {name}: there is no such parameter; there are {names}, AcceptMode");
+        let all = NUMBERS.iter().map(|number| number.name);
+        let all = all.chain(CHOICES.iter().map(|choice| choice.name));
+        let all = all.chain(LISTS.iter().map(|list| list.name)).collect::<Vec<_>>().join(", ");
+        bail!("--set {name}: there is no such parameter; there are {all}");
     }
     let number = value.parse().with_context(|| format!("--set {name}={value}: not a number"))?;
     Ok(Value::Dword(number))

@@ -39,7 +39,7 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
         files: vec![(IMAGE_PATH.to_owned(), image)],
         control_socket: serve.control.clone(),
         log: serve.verbose,
-        wait_max: Duration::from_millis(setting(serve, "StopMs") + setting(serve, "DrainMs"))
+        wait_max: Duration::from_millis(setting(serve, "StopMs") + setting(serve, "LingerMs"))
             + STOP_SLACK,
         ..Options::default()
     })
