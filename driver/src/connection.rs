@@ -232,6 +232,7 @@ impl Connection {
             Step::ContentEnd { consumed } => (consumed, self.held.take()),
             Step::Reject { consumed, rejection } => {
                 self.held = None;
+                server.counters.add(Counter::Rejected, 1);
                 (consumed, answer::reject(site, rejection))
             }
             Step::Closed { consumed } | Step::Incomplete { consumed } => (consumed, None),

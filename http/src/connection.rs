@@ -92,16 +92,8 @@ impl Connection {
     ///
     /// `limits` are to be the same in every call.
     pub fn receive<'b>(&mut self, limits: &Limits, input: &'b [u8]) -> Step<'b> {
-        match &mut self.phase {
-            Phase::Head(_) => self.receive_head(limits, input),
-            Phase::Content { .. } => self.receive_content(limits, input),
-            Phase::Closed => Step::Closed { consumed: input.len() },
-        }
-    }
-
-    fn receive_head<'b>(&mut self, limits: &Limits, input: &'b [u8]) -> Step<'b> {
         let Phase::Head(scan) = &mut self.phase else {
-            return Step::Closed { consumed: input.len() };
+            return self.receive_content(limits, input);
         };
         let skipped = scan.skip_empty_line(input);
         let pending = input.get(skipped..).unwrap_or(&[]);
@@ -118,6 +110,7 @@ impl Connection {
         }
     }
 
+    /// What is not a head: content, or octets that nobody asked for any more.
     #[cold]
     #[inline(never)]
     fn receive_content<'b>(&mut self, limits: &Limits, input: &'b [u8]) -> Step<'b> {

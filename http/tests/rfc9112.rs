@@ -4,7 +4,7 @@
 
 mod feed;
 
-use feed::{Event, feed, feed_both, get, get_with, rejection, rejection_within, request};
+use feed::{Event, chunked, feed, feed_both, get, get_with, rejection, rejection_within, request};
 use http1::{
     Connection, FIELD_LINES_MAX, Framing, Limits, Method, Persistence, Reason, Status, Step,
     Version,
@@ -39,6 +39,11 @@ rejected! {
         "\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n" => BadRequest InvalidCrLf;
     s9112_2_2_space_before_first_field_line_is_400:
         "GET / HTTP/1.1\r\n Host: h\r\n\r\n" => BadRequest Header;
+    s9112_2_2_space_before_request_line_is_400:
+        "\r\n GET / HTTP/1.1\r\nHost: h\r\n\r\n" => BadRequest Verb;
+    s9112_2_2_bare_cr_before_request_line_is_400:
+        "\rGET / HTTP/1.1\r\nHost: h\r\n\r\n" => BadRequest InvalidCrLf;
+    s9112_2_2_lf_cr_is_400: "GET / HTTP/1.1\n\rHost: h\r\n\r\n" => BadRequest InvalidCrLf;
     s9112_2_3_version_2_is_505:
         "GET / HTTP/2.0\r\nHost: h\r\n\r\n" => VersionNotSupported Version;
     s9112_2_3_version_0_9_spelled_out_is_505:
@@ -49,6 +54,14 @@ rejected! {
         "GET / HTTP/1\r\nHost: h\r\n\r\n" => BadRequest Version;
     s9112_2_3_version_with_two_minor_digits_is_400:
         "GET / HTTP/1.10\r\nHost: h\r\n\r\n" => BadRequest Version;
+    s9112_2_3_version_without_digit_is_400:
+        "GET / HTTP/1.\r\nHost: h\r\n\r\n" => BadRequest Version;
+    s9112_2_3_version_of_two_major_digits_is_400:
+        "GET / HTTP/01.1\r\nHost: h\r\n\r\n" => BadRequest Version;
+    s9112_2_3_version_3_is_505:
+        "GET / HTTP/3.0\r\nHost: h\r\n\r\n" => VersionNotSupported Version;
+    s9112_2_3_other_protocol_is_400:
+        "GET / RTSP/1.0\r\nHost: h\r\n\r\n" => BadRequest Version;
     s9112_2_3_version_name_is_case_sensitive:
         "GET / http/1.1\r\nHost: h\r\n\r\n" => BadRequest Version;
     s9112_2_3_octet_behind_version_is_400:
@@ -104,14 +117,30 @@ rejected! {
     s9112_5_1_empty_name_is_400: get_with(": b") => BadRequest Header;
     s9112_5_1_line_without_colon_is_400: get_with("A") => BadRequest Header;
     s9112_5_1_delimiter_in_name_is_400: get_with("A(b): c") => BadRequest Header;
+    s9112_5_1_nul_in_name_is_400: get_with("A\0: c") => BadRequest Header;
+    s9112_5_1_space_in_name_is_400: get_with("A B: c") => BadRequest Header;
+    s9112_5_1_space_before_name_is_400: get_with(" A: c") => BadRequest Header;
     s9112_5_1_obs_text_in_name_is_400: get_with("\u{e9}: c") => BadRequest Header;
     s9112_5_2_obs_fold_is_400: get_with("A: b\r\n c") => BadRequest Header;
     s9112_5_2_obs_fold_with_tab_is_400: get_with("A: b\r\n\tc") => BadRequest Header;
+    s9112_5_2_obs_fold_of_nothing_is_400: get_with("A: b\r\n ") => BadRequest Header;
 }
 
 #[test]
 fn s9112_2_2_one_leading_empty_line_is_skipped() {
     assert_eq!(request(b"\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n").host, b"h");
+}
+
+/// A message is octets (RFC 9112 section 2.2). Read as characters, and these cut down to their low
+/// octets, some would end a line.
+#[test]
+fn s9112_2_2_octets_are_not_characters() {
+    let ours = request(&get_with("A: \u{560d}\u{560a}X: y\u{2028}\u{85}"));
+    assert_eq!(ours, request(&get_with("A: b")));
+    let mut stream = b"GET / HTTP/1.1\r\nHost: h\r\nA: ".to_vec();
+    stream.extend(0x80..=0xff);
+    stream.extend_from_slice(b"\r\n\r\n");
+    assert_eq!(request(&stream), ours);
 }
 
 #[test]
@@ -310,6 +339,38 @@ fn s9112_3_2_4_options_takes_asterisk() {
 fn s9112_5_whitespace_around_values_is_not_part_of_them() {
     let asked = request(b"POST / HTTP/1.1\r\nHost: \t h \t\r\nContent-Length:2 \r\n\r\nab");
     assert_eq!((asked.host, asked.framing), (b"h".to_vec(), Framing::Length(2)));
+}
+
+/// TE says what a client takes in a response; ours have no transfer coding.
+#[test]
+fn s9112_7_4_te_is_ignored() {
+    let plain = request(&get("/"));
+    for fields in ["TE:", "TE: trailers", "TE: trailers, deflate;q=0.5", "TE: chunked"] {
+        assert_eq!(request(&get_with(fields)), plain, "{fields}");
+    }
+    assert_eq!(request(&get_with("Connection: TE\r\nTE: trailers")), plain);
+}
+
+/// RFC 9112 section 8: a request that ends early is no request.
+#[test]
+fn s9112_8_unfinished_request_is_none() {
+    for stream in [get("/a"), chunked("5\r\nhello\r\n0\r\nA: b\r\n\r\n")] {
+        for end in 0..stream.len() {
+            let ends = |event: &Event| matches!(event, Event::ContentEnd | Event::Reject(_));
+            let events = feed(&stream[..end]);
+            assert!(!events.iter().any(ends), "{end}: {events:?}");
+            assert!(events.len() <= 1);
+        }
+    }
+}
+
+#[test]
+fn limits_and_connections_have_defaults() {
+    let (mut one, mut other) = (Connection::default(), Connection::new());
+    let stream = get("/");
+    let limits = Limits::default();
+    assert_eq!(limits, Limits::DEFAULT);
+    assert_eq!(one.receive(&limits, &stream), other.receive(&limits, &stream));
 }
 
 #[test]

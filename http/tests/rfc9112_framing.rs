@@ -45,6 +45,8 @@ rejected! {
         get_with("Transfer-Encoding: chunked\r\nContent-Length: 0") => BadRequest Header;
     s9112_6_3_chunked_not_last_is_400:
         get_with("Transfer-Encoding: chunked, gzip") => BadRequest Header;
+    s9112_6_3_chunked_not_last_over_two_lines_is_400:
+        get_with("Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip") => BadRequest Header;
     s9112_6_3_chunked_absent_is_400: get_with("Transfer-Encoding: gzip") => BadRequest Header;
     s9112_6_3_chunked_twice_is_400:
         get_with("Transfer-Encoding: chunked, chunked") => BadRequest Header;
@@ -56,6 +58,13 @@ rejected! {
     s9112_6_3_empty_te_is_400: get_with("Transfer-Encoding:") => BadRequest Header;
     s9112_6_3_identity_is_400: get_with("Transfer-Encoding: identity") => BadRequest Header;
     s9112_6_3_bad_length_is_400: get_with("Content-Length: abc") => BadRequest Number;
+    s9112_6_3_empty_length_is_400: get_with("Content-Length:") => BadRequest Number;
+    s9112_6_3_length_with_sign_is_400: get_with("Content-Length: +5") => BadRequest Number;
+    s9112_6_3_length_below_zero_is_400: get_with("Content-Length: -5") => BadRequest Number;
+    s9112_6_3_length_with_space_inside_is_400: get_with("Content-Length: 5 5") => BadRequest Number;
+    s9112_6_3_length_in_hexadecimal_is_400: get_with("Content-Length: 0x5") => BadRequest Number;
+    s9112_6_3_length_with_underscore_is_400: get_with("Content-Length: 1_0") => BadRequest Number;
+    s9112_6_3_length_with_fraction_is_400: get_with("Content-Length: 5.0") => BadRequest Number;
     s9112_6_3_two_lengths_is_400:
         get_with("Content-Length: 5\r\nContent-Length: 6") => BadRequest Number;
     s9112_6_3_two_equal_lengths_is_400:
@@ -78,6 +87,15 @@ fn s9112_6_3_length_zero_is_no_content() {
     for value in ["0", "000"] {
         let asked = request(&get_with(&format!("Content-Length: {value}")));
         assert_eq!(asked.framing, Framing::None);
+    }
+}
+
+/// The most that 64 bits hold is a number, and far over the limit (CVE-2015-1635's number).
+#[test]
+fn s9112_6_3_length_of_64_bits_is_413() {
+    for length in ["18446744073709551615", "018446744073709551615"] {
+        let answer = rejection(&get_with(&format!("Content-Length: {length}")));
+        assert_eq!(answer, (Status::ContentTooLarge, Reason::EntityTooLarge));
     }
 }
 
@@ -109,6 +127,7 @@ fn s9112_7_1_chunked_content_is_discarded() {
         "0000000000000001\r\na\r\n0\r\n\r\n",
         "2;a=b;c=\"d;e\\\"f\"\r\n\r\n\r\n0 ;x\r\n\r\n",
         "1;\ta\r\nx\r\n0\r\n\r\n",
+        "1 \t ;a\r\nx\r\n0\r\n\r\n",
         "0\r\nA: b\r\nC:\r\n\r\n",
         "0\r\nA:\tb\u{e9} c \r\n\r\n",
     ] {
@@ -161,6 +180,9 @@ content_rejected! {
     s9112_7_1_chunk_ended_by_cr_is_400: chunked("1\r\na\r0") => BadRequest InvalidCrLf;
     s9112_7_1_1_bare_lf_in_extension_is_400: chunked("1;a\nx\r\n") => BadRequest InvalidCrLf;
     s9112_7_1_1_bare_cr_in_extension_is_400: chunked("1;a\rx\r\n") => BadRequest InvalidCrLf;
+    s9112_7_1_1_bare_lf_for_extension_is_400: chunked("1;\n\r\n") => BadRequest InvalidCrLf;
+    s9112_7_1_1_cr_cr_lf_behind_extension_is_400:
+        chunked("1;a\r\r\n") => BadRequest InvalidCrLf;
     s9112_7_1_1_control_in_extension_is_400: chunked("1;a\0\r\n") => BadRequest BadRequest;
     s9112_7_1_2_bare_lf_in_trailer_is_400: chunked("0\r\nA: b\n\r\n") => BadRequest InvalidCrLf;
     s9112_7_1_2_bare_lf_for_trailer_is_400: chunked("0\r\n\n") => BadRequest InvalidCrLf;
@@ -169,6 +191,9 @@ content_rejected! {
     s9112_7_1_2_trailer_without_colon_is_400: chunked("0\r\nA\r\n\r\n") => BadRequest Header;
     s9112_7_1_2_trailer_with_space_before_colon_is_400:
         chunked("0\r\nA : b\r\n\r\n") => BadRequest Header;
+    s9112_7_1_2_trailer_without_name_is_400: chunked("0\r\n: b\r\n\r\n") => BadRequest Header;
+    s9112_7_1_2_request_for_a_trailer_is_400:
+        chunked("0\r\nGET /b HTTP/1.1\r\n") => BadRequest Header;
     s9112_7_1_2_folded_trailer_is_400: chunked("0\r\nA: b\r\n c\r\n\r\n") => BadRequest Header;
     s9112_7_1_2_nul_in_trailer_is_400: chunked("0\r\nA: \0\r\n\r\n") => BadRequest Header;
 }

@@ -45,10 +45,9 @@ fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(to).unwrap() {
         let entry = entry.unwrap();
         if !from.join(entry.file_name()).exists() {
-            match entry.file_type().unwrap().is_dir() {
-                true => std::fs::remove_dir_all(entry.path()).unwrap(),
-                false => std::fs::remove_file(entry.path()).unwrap(),
-            }
+            let is_folder = entry.file_type().unwrap().is_dir();
+            let remove = if is_folder { std::fs::remove_dir_all } else { std::fs::remove_file };
+            remove(entry.path()).unwrap();
         }
     }
 }

@@ -82,7 +82,7 @@ fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
         text("SiteImage", "\\??\\site.img"),
     ];
     registry.extend(set);
-    let files = vec![("\\??\\site.img".to_owned(), image)];
+    let files = vec![("\\??\\site.img".to_owned(), image.into())];
     let options = Options { processors: 2, registry, files, ..Options::default() };
     Host::start(if is_irp_only() { irp_only(options) } else { options }).unwrap()
 }
