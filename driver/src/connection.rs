@@ -11,6 +11,7 @@ use wskhttpd_abi::Counter;
 use crate::admission::Ticket;
 use crate::answer::{self, Answer};
 use crate::batch::{Batch, stamp};
+use crate::deadline::Timeouts;
 use crate::server::Server;
 
 /// Octets of a buffer for an unfinished head: the largest head, and the empty line before it.
@@ -45,8 +46,12 @@ pub struct Connection {
     held: Option<Answer>,
     stream: Option<Stream>,
     ticket: Ticket,
-    /// Tick by which the request under way must be complete; 0 = none is under way.
+    /// Tick by which the head or the content under way must be complete; 0 = none is under way.
     request_deadline: u32,
+    /// The deadline is that of the content.
+    in_content: bool,
+    /// Tick of the last progress of sends; 0 = none is in flight.
+    progress: u32,
     /// Tick by which an ending connection is closed; 0 = not ending.
     end_deadline: u32,
     /// No further request is answered.
@@ -67,6 +72,8 @@ impl Connection {
             stream: None,
             ticket,
             request_deadline: 0,
+            in_content: false,
+            progress: 0,
             end_deadline: 0,
             last: false,
             peer_ended: false,
@@ -87,6 +94,10 @@ impl Connection {
         socket: &mut Socket<'_, Server>,
         indication: &mut Indication<'_>,
     ) {
+        if !self.has_place(server, socket) {
+            // What it sends stays with the provider until there is a place.
+            return;
+        }
         let mut batch = Batch::default();
         while let Some(segment) = indication.segment() {
             let taken = self.feed(server, socket, &mut batch, segment);
@@ -101,6 +112,19 @@ impl Connection {
             self.end(server, socket);
         }
         self.set_deadline(server, socket);
+    }
+
+    /// True unless the connection waits for a place. One that has got it begins to live here.
+    fn has_place(&mut self, server: &Server, socket: &Socket<'_, Server>) -> bool {
+        if !self.ticket.is_waiting() {
+            return true;
+        }
+        let placed = server.admission.has_place(&mut self.ticket);
+        if placed {
+            server.counters.add(Counter::ConnectionsAccepted, 1);
+            self.set_deadline(server, socket);
+        }
+        placed
     }
 
     /// True between requests, with nothing on its way to the peer.
@@ -190,7 +214,13 @@ impl Connection {
         let site = server.site.view();
         match step {
             Step::Request { consumed, request } => {
-                let answer = answer::select(site, &request, server.clock.unix_seconds());
+                // What follows is another request, or content: it has time of its own.
+                self.request_deadline = 0;
+                let answer = if self.ticket.is_refusing() {
+                    answer::refuse(site, &request)
+                } else {
+                    answer::select(site, &request, server.clock.unix_seconds())
+                };
                 let immediate = request.framing == http1::Framing::None
                     || request.expectation == http1::Expectation::Continue;
                 if immediate {
@@ -280,11 +310,17 @@ impl Connection {
         if events.any(Events::PEER_RESET.with(Events::SEND_FAILED)) {
             return socket.close();
         }
+        if !self.has_place(server, socket) {
+            return self.wait_on(server, socket, events);
+        }
         self.peer_ended |= events.any(Events::PEER_ENDED);
         self.disconnected |= events.any(Events::DISCONNECTED);
         if events.any(Events::COLLIDED) {
             server.counters.add(Counter::Collisions, 1);
             socket.expect_gate();
+        }
+        if events.any(Events::SENT) {
+            self.progress = 0;
         }
         if events.any(Events::SENT) && self.stream.is_some() {
             let mut batch = Batch::default();
@@ -293,6 +329,10 @@ impl Connection {
         }
         if events.any(Events::TICK) && self.time_passed(server, socket) {
             return;
+        }
+        if events.any(Events::PRESSURE) && self.end_deadline == 0 && self.is_idle(socket) {
+            server.counters.add(Counter::EndedByPressure, 1);
+            self.end_within(server, socket, STOP_DRAIN_TICKS);
         }
         if events.any(Events::STOP) {
             if self.is_idle(socket) {
@@ -319,9 +359,26 @@ impl Connection {
         self.set_deadline(server, socket);
     }
 
+    /// Something happened while the connection waits for a place.
+    #[cold]
+    fn wait_on(&mut self, server: &Server, socket: &mut Socket<'_, Server>, events: Events) {
+        self.peer_ended |= events.any(Events::PEER_ENDED);
+        let gone = self.peer_ended && !socket.is_gated();
+        let overdue = socket.mark().passed(server.clock.ticks());
+        if overdue {
+            server.held_in_vain();
+        }
+        if overdue || gone || events.any(Events::STOP) {
+            socket.close();
+        }
+        if events.any(Events::COLLIDED) {
+            socket.expect_gate();
+        }
+    }
+
     /// Our end: no more requests, our side shut behind the last response; the rest is drained.
     fn end(&mut self, server: &Server, socket: &mut Socket<'_, Server>) {
-        self.end_within(server, socket, server.timeouts.drain);
+        self.end_within(server, socket, server.timeouts.linger);
     }
 
     fn end_within(&mut self, server: &Server, socket: &mut Socket<'_, Server>, ticks: u32) {
@@ -350,7 +407,8 @@ impl Connection {
             server.counters.add(Counter::TimerSend, 1);
             socket.close();
         } else if overdue(self.request_deadline) {
-            server.counters.add(Counter::TimerHead, 1);
+            let timer = if self.in_content { Counter::TimerContent } else { Counter::TimerHead };
+            server.counters.add(timer, 1);
             self.held = None;
             let mut batch = Batch::default();
             let site = server.site.view();
@@ -370,27 +428,45 @@ impl Connection {
     fn set_deadline(&mut self, server: &Server, socket: &Socket<'_, Server>) {
         let now = server.clock.ticks();
         let timeouts = &server.timeouts;
-        if self.http.is_idle() && self.held.is_none() {
-            self.request_deadline = 0;
-        } else if self.request_deadline == 0 {
-            self.request_deadline = now.saturating_add(timeouts.head).max(1);
-        }
+        self.set_request_deadline(timeouts, now);
         if self.lingers && socket.sends_in_flight() == 0 {
             self.end_deadline = self.end_deadline.min(now.saturating_add(LINGER_TICKS)).max(1);
         }
-        let mut deadline = if self.end_deadline != 0 {
+        let is_sending = self.stream.is_some() || socket.sends_in_flight() > 0;
+        self.progress = match self.progress {
+            _ if !is_sending => 0,
+            0 => now.max(1),
+            progress => progress,
+        };
+        let deadline = if self.end_deadline != 0 {
             self.end_deadline
-        } else if self.stream.is_some() || socket.sends_in_flight() > 0 {
-            now.saturating_add(timeouts.send)
+        } else if is_sending {
+            self.progress.saturating_add(timeouts.send(socket.octets_in_flight()))
         } else if self.request_deadline != 0 {
             self.request_deadline
         } else {
-            now.saturating_add(timeouts.idle)
+            let least = if self.ticket.is_refusing() { timeouts.linger } else { timeouts.idle };
+            now.saturating_add(least)
         };
-        if socket.is_gated() && self.may_answer(socket) {
+        let is_waiting_for_octets = socket.is_gated() && self.may_answer(socket);
+        if is_waiting_for_octets {
             // A restart that the provider took for one that was not needed is asked for again.
-            deadline = deadline.min(now.saturating_add(1));
+            socket.mark().set(deadline.min(now.saturating_add(1)).min(server.stop_deadline()));
+        } else if is_sending || self.request_deadline != 0 || self.end_deadline != 0 {
+            socket.mark().set(deadline.min(server.stop_deadline()));
+        } else {
+            socket.mark().set_idle(deadline.min(server.stop_deadline()));
         }
-        socket.mark().set(deadline.min(server.stop_deadline()));
+    }
+
+    fn set_request_deadline(&mut self, timeouts: &Timeouts, now: u32) {
+        let in_content = self.held.is_some();
+        if self.http.is_idle() && !in_content {
+            self.request_deadline = 0;
+        } else if self.request_deadline == 0 {
+            let timeout = if in_content { timeouts.content } else { timeouts.head };
+            self.request_deadline = now.saturating_add(timeout).max(1);
+        }
+        self.in_content = in_content;
     }
 }

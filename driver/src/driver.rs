@@ -4,6 +4,7 @@ use nt::wsk::{Options, Provider};
 use nt::{Passive, PoolArc, RegistryKey, Result, Status, Timer};
 use wskhttpd_abi::{Counter, DEVICE_LINK, DEVICE_NAME, IOCTL_QUERY_COUNTERS};
 
+use crate::admission::{Left, Lists};
 use crate::clock::TICK_MS;
 use crate::parameters::Parameters;
 use crate::server::Server;
@@ -20,15 +21,23 @@ impl Driver for WskHttpd {
     const DEVICE_LINK: &'static str = DEVICE_LINK;
 
     /// Parameters, image, tables, WSK, timer; each step undoes itself when a later one fails.
+    // Its own frame, because a frame must stay below a page and the entry has half of one.
+    #[inline(never)]
     fn start(passive: &Passive, key: Option<&RegistryKey>) -> Result<WskHttpd> {
         let mut parameters = Parameters::read(passive, key)?;
         let site = PinnedSite::load(passive, &mut parameters.site_image)?;
-        let server = Server::new(&parameters, site, nt::time::system_ticks())?;
+        let now = nt::time::system_ticks();
+        let lists = core::mem::replace(&mut parameters.lists, Lists::empty()?);
+        let server = Server::new(passive, &parameters, lists, site, now)?;
         let options = Options {
             listen: parameters.listen,
             accept: parameters.accept_mode,
-            connections_max: parameters.max_connections,
+            // Beside the places: those that wait for one, and those that are being answered 503.
+            connections_max: parameters
+                .max_connections
+                .saturating_add(parameters.hold_max.saturating_mul(2)),
             connections_reserved: parameters.preallocated_connections,
+            tick_ms: TICK_MS,
         };
         let provider = Provider::start(passive, &options, server)
             .inspect_err(|status| explain(&parameters, *status))?;
@@ -36,13 +45,7 @@ impl Driver for WskHttpd {
             provider.client().begin_stop();
             provider.stop(passive);
         })?;
-        match provider.local_address(passive) {
-            Ok(address) => nt::log(format_args!("listening on {address}")),
-            Err(Status::NOT_SUPPORTED) => {
-                nt::log(format_args!("listening on {}", parameters.listen));
-            }
-            Err(status) => nt::log(format_args!("listening; its address is not known: {status}")),
-        }
+        nt::log(format_args!("listening on {}", provider.local_address()));
         Ok(WskHttpd { provider, timer })
     }
 
@@ -52,14 +55,12 @@ impl Driver for WskHttpd {
         server.begin_stop();
         self.provider.stop(passive);
         self.timer.stop(passive);
-        let (addresses, handshakes) = server.admission.counted();
-        if addresses != 0 || handshakes != 0 {
-            nt::log(format_args!(
-                "{addresses} addresses and {handshakes} handshakes are still counted"
-            ));
+        let left = server.admission.left();
+        if left != Left::default() {
+            nt::log(format_args!("still counted: {left:?}"));
             // The count of a connection that is closed is gone for good: a programmer's error.
             #[cfg(debug_assertions)]
-            nt::bug_check("connection count not returned", addresses);
+            nt::bug_check("connection count not returned", left.addresses);
         }
         nt::log(format_args!("stopped"));
     }

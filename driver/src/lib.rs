@@ -12,10 +12,13 @@
 //! | [`connection`] | one connection: octets to requests, requests to sends |
 //! | [`answer`] | one request: which prepared response |
 //! | [`batch`] | which responses leave in one send |
-//! | [`admission`] | how many connections an address may have |
+//! | [`admission`] | who gets in |
+//! | [`pressure`] | who goes to make a place |
+//! | [`notices`] | which refusals are logged |
 //! | [`deadline`] | when a connection has waited long enough |
 //! | [`clock`] | the time, and the Date of responses |
 //! | [`counters`] | what happened how often |
+//! | [`sync`] | what shared state is made of |
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -38,8 +41,11 @@ pub mod connection;
 pub mod counters;
 pub mod deadline;
 pub mod driver;
+pub mod notices;
 pub mod parameters;
+pub mod pressure;
 pub mod server;
 pub mod site;
+pub mod sync;
 
 pub use driver::WskHttpd;

@@ -4,16 +4,16 @@
 use std::collections::BTreeSet;
 
 use configparser::ini::{Ini, IniDefault};
-use wskhttpd::parameters::{LISTEN_PORT, NUMBERS, Number};
+use wskhttpd::parameters::{CHOICES, LISTEN_PORT, LISTS, NUMBERS, Number};
 
 const INF: &str = include_str!("../../inf/wskhttpd.inx");
 const README: &str = include_str!("../../inf/README.md");
 
-/// The REG_SZ parameters and what the driver takes without a value.
-const STRINGS: [(&str, &str); 3] =
-    [("SiteImage", ""), ("ListenAddress", "::"), ("AcceptMode", "conditional")];
+/// The REG_SZ parameters that may be anything, and what the driver takes without a value.
+const STRINGS: [(&str, &str); 2] = [("SiteImage", ""), ("ListenAddress", "::")];
 const REG_SZ: &str = "0x00000002";
 const REG_DWORD: &str = "0x00010003";
+const REG_MULTI_SZ: &str = "0x00010002";
 
 const INSTALL: &str = "DefaultInstall.NT$ARCH$";
 const SERVICES: &str = "DefaultInstall.NT$ARCH$.Services";
@@ -103,7 +103,7 @@ fn parameters(inf: &str, complain: &mut impl FnMut(String)) {
             let name = format!("{name},");
             complain(format!(
                 "[{PARAMETERS}] has {} lines for it and needs exactly this:\n\
-                 {above}HKR, Parameters, {name:<25} {kind}, {value}",
+                 {above}HKR, Parameters, {name:<29} {kind}, {value}",
                 named.len()
             ));
         }
@@ -115,6 +115,13 @@ fn parameters(inf: &str, complain: &mut impl FnMut(String)) {
     }
     for (name, default) in STRINGS {
         expect(name, REG_SZ, &format!("\"{default}\""), None);
+    }
+    for choice in CHOICES {
+        let default = format!("\"{}\"", choice.words[0]);
+        expect(choice.name, REG_SZ, &default, Some(choice.help.trim()));
+    }
+    for list in LISTS {
+        expect(list.name, REG_MULTI_SZ, "\"\"", Some(list.help.trim()));
     }
     for line in &lines {
         let name = line.fields.get(2).copied().unwrap_or_default();
@@ -128,7 +135,11 @@ fn parameters(inf: &str, complain: &mut impl FnMut(String)) {
 }
 
 fn is_known(name: &str) -> bool {
-    numbers().any(|number| number.name == name) || STRINGS.iter().any(|(known, _)| *known == name)
+    let numbers = numbers().map(|number| number.name);
+    let strings = STRINGS.iter().map(|(name, _)| *name);
+    let choices = CHOICES.iter().map(|choice| choice.name);
+    let lists = LISTS.iter().map(|list| list.name);
+    numbers.chain(strings).chain(choices).chain(lists).any(|known| known == name)
 }
 
 /// The entries that have to be there, and the sections that must not.
@@ -205,7 +216,9 @@ fn strings(inf: &str, ini: &Ini, complain: &mut impl FnMut(String)) {
 fn table(readme: &str, complain: &mut impl FnMut(String)) {
     let rows: Vec<&str> = readme
         .lines()
-        .filter(|line| line.contains("| REG_DWORD |") || line.contains("| REG_SZ |"))
+        .filter(|line| {
+            ["DWORD", "SZ", "MULTI_SZ"].iter().any(|t| line.contains(&format!("| REG_{t} |")))
+        })
         .collect();
     for number in numbers() {
         let (help, range) = meaning(number);
@@ -222,13 +235,28 @@ fn table(readme: &str, complain: &mut impl FnMut(String)) {
             complain(format!("the table of inf/README.md needs one row {beginning} ..."));
         }
     }
+    for choice in CHOICES {
+        let words = choice.words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>();
+        let (name, default, help) = (choice.name, &words[0], choice.help.trim());
+        let row = format!("| `{name}` | REG_SZ | {default} | {} | {help} |", words.join(", "));
+        if !rows.contains(&row.as_str()) {
+            complain(format!("the table of inf/README.md needs exactly this:\n{row}"));
+        }
+    }
+    for list in LISTS {
+        let (name, help) = (list.name, list.help.trim());
+        let row = format!("| `{name}` | REG_MULTI_SZ | empty | prefixes, 64 at most | {help} |");
+        if !rows.contains(&row.as_str()) {
+            complain(format!("the table of inf/README.md needs exactly this:\n{row}"));
+        }
+    }
     for row in &rows {
         let name = row.split('`').nth(1).unwrap_or_default();
         if !is_known(name) {
             complain(format!("inf/README.md names {name}, which the driver does not know"));
         }
     }
-    if rows.len() != NUMBERS.len() + 1 + STRINGS.len() {
+    if rows.len() != NUMBERS.len() + 1 + STRINGS.len() + CHOICES.len() + LISTS.len() {
         complain("the table of inf/README.md names a parameter twice".to_owned());
     }
 }
@@ -272,8 +300,8 @@ fn broken_readme(from: &str, to: &str, message: &str) {
 
 #[test]
 fn a_parameter_that_differs_is_found() {
-    let drain = "\nHKR, Parameters, DrainMs,                  0x00010003, 2000";
-    let needed = "the peer's end. 100 to 60000.\nHKR, Parameters, DrainMs,                  \
+    let drain = "\nHKR, Parameters, LingerMs,                     0x00010003, 2000";
+    let needed = "the peer's end. 100 to 60000.\nHKR, Parameters, LingerMs,                     \
         0x00010003, 2000";
     assert!(INF.contains(drain), "the line is as long as the others");
     broken_inf(drain, "", needed);
@@ -281,10 +309,10 @@ fn a_parameter_that_differs_is_found() {
     broken_inf(drain, &drain.replace("2000", "3000"), needed);
     broken_inf(drain, &drain.replace("0x00010003", "0x00010001"), needed);
     broken_inf("the peer's end. 100 to 60000.", "the peer's end. 100 to 70000.", needed);
-    broken_inf("DrainMs,  ", "DrainsMs, ", "sets DrainsMs, which the driver does not know");
-    broken_inf("\"::\"", "\"0.0.0.0\"", "ListenAddress,            0x00000002, \"::\"");
-    broken_inf("AcceptMode,               0x00000002", "AcceptMode, 0x00000000", "AcceptMode,");
-    broken_inf("SiteImage,", "SitesImage,", "SiteImage,                0x00000002, \"\"");
+    broken_inf("LingerMs,  ", "LingersMs, ", "sets LingersMs, which the driver does not know");
+    broken_inf("\"::\"", "\"0.0.0.0\"", "ListenAddress,                0x00000002, \"::\"");
+    broken_inf("AcceptMode,                   0x00000002", "AcceptMode, 0x00000000", "AcceptMode,");
+    broken_inf("SiteImage,", "SitesImage,", "SiteImage,                    0x00000002, \"\"");
     let above = "; Local IPv4 or IPv6 address to listen on; :: = all of both families.\n";
     broken_inf(above, "", "no comment above ListenAddress");
 }
@@ -323,9 +351,9 @@ fn a_reference_to_nothing_is_found() {
 
 #[test]
 fn a_table_that_differs_is_found() {
-    broken_readme("| `DrainMs` | REG_DWORD | 2000", "| `DrainMs` | REG_DWORD | 1", "`DrainMs`");
+    broken_readme("| `LingerMs` | REG_DWORD | 2000", "| `LingerMs` | REG_DWORD | 1", "`LingerMs`");
     broken_readme("| `AcceptMode` | REG_SZ | `cond", "| `AcceptMode` | REG_SZ | `", "`AcceptMode`");
-    broken_readme("| `DrainMs` |", "| `DrainedMs` |", "names DrainedMs, which");
+    broken_readme("| `LingerMs` |", "| `LingeredMs` |", "names LingeredMs, which");
     let row = README.lines().find(|line| line.starts_with("| `StopMs`")).expect("a row");
     broken_readme(row, "", "| `StopMs` | REG_DWORD | 3000 | 0 to 60000 |");
     broken_readme(row, &format!("{row}\n{row}"), "twice");

@@ -27,8 +27,10 @@ fn per_address_limit(mode: &str) {
     assert_eq!(machine.counter(Counter::RefusedPerAddress), 1);
     assert!(machine.log().contains("MaxConnectionsPerAddress"), "{}", machine.log());
     // Another address has its own count.
-    let other = std::net::SocketAddr::from(([127, 0, 0, 2], 0));
-    assert_eq!(from(other, &machine).get("/hello.txt").status, 200);
+    let mut other = machine.connect_from(std::net::Ipv4Addr::new(127, 0, 0, 2));
+    assert_eq!(other.get("/hello.txt").status, 200);
+    drop(other);
+    machine.wait_for(Counter::ConnectionsOpen, 3);
     // One leaves, one may come.
     drop(clients.pop());
     machine.wait_for(Counter::ConnectionsOpen, 2);
@@ -38,15 +40,6 @@ fn per_address_limit(mode: &str) {
     drop((clients, another));
     machine.wait_for(Counter::Addresses, 0);
     machine.stop();
-}
-
-/// A client that connects from `source`.
-fn from(source: std::net::SocketAddr, machine: &Machine) -> Client {
-    use rustix::net::{AddressFamily, SocketType, bind, connect, ipproto, socket};
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::TCP)).unwrap();
-    bind(&socket, &source).unwrap();
-    connect(&socket, &machine.address()).unwrap();
-    Client::over(socket.into())
 }
 
 #[test]
@@ -179,7 +172,10 @@ fn an_idle_connection_ends_in_silence() {
 
 #[test]
 fn a_peer_that_does_not_read_is_reset() {
-    let machine = Machine::start(vec![number("SendStallMs", 300)]);
+    let machine = Machine::start(vec![
+        number("SendGraceMs", 300),
+        number("SendBytesPerSecondMin", 1_000_000),
+    ]);
     let mut stuck = machine.connect();
     for _ in 0..8 {
         stuck.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -229,7 +225,7 @@ fn a_probe_that_only_connects_leaves_no_trace() {
 
 #[test]
 fn unloading_waits_for_no_peer() {
-    let machine = Machine::start(vec![number("StopMs", 500), number("DrainMs", 500)]);
+    let machine = Machine::start(vec![number("StopMs", 500), number("LingerMs", 500)]);
     let idle: Vec<Client> = (0..50).map(|_| machine.connect()).collect();
     let mut used = machine.connect();
     assert_eq!(used.get("/hello.txt").status, 200);
@@ -280,7 +276,7 @@ fn a_bad_parameter_fails_the_start_and_is_named() {
         (number("HeadTimeoutMs", 1), "HeadTimeoutMs: 1 is not in 100..=600000".to_owned()),
         text_row("IdleTimeoutMs", "soon", "IdleTimeoutMs: must be a REG_DWORD"),
         text_row("ListenAddress", "localhost", "ListenAddress: localhost is not an IPv4"),
-        text_row("AcceptMode", "maybe", "AcceptMode: maybe is neither"),
+        text_row("AcceptMode", "maybe", "AcceptMode: maybe is none of conditional, event, irp"),
         text_row("ListenAddress", "192.0.2.1", "192.0.2.1:0 is not an address of this machine"),
         text_row("SiteImage", "\\??\\none", "cannot be opened: STATUS_OBJECT_NAME_NOT_FOUND"),
         (("SiteImage".into(), Value::Dword(7)), "SiteImage: must be a REG_SZ".to_owned()),

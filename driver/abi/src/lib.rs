@@ -55,20 +55,49 @@ counters! {
     ConnectionsAccepted = "connections_accepted",
     /// Connections refused by `MaxConnectionsPerAddress`.
     RefusedPerAddress = "refused_per_address",
-    /// Connections refused by `MaxConnections` or for want of memory.
+    /// Connections refused by `ConnectionRatePerAddress`.
+    RefusedRate = "refused_rate",
+    /// Connections refused by `DenyList`, or because `AllowList` does not have their address.
+    RefusedDenied = "refused_denied",
+    /// Connections of new addresses refused because the table of addresses was full.
+    RefusedTable = "refused_table",
+    /// Connections refused by `MaxHandshakes`.
+    RefusedHandshakes = "refused_handshakes",
+    /// Connections refused by `MaxConnections` or for want of memory; those that waited too long
+    /// included.
     RefusedCrowded = "refused_crowded",
+    /// Of the refused connections, those that were accepted to be answered 503.
+    RefusedByAnswer = "refused_by_answer",
+    /// Connections and requests that were held for a place.
+    Held = "held",
+    /// Of those, the ones that got it.
+    HeldAdmitted = "held_admitted",
+    /// Of those, the ones that waited for `HoldMs` in vain.
+    HeldExpired = "held_expired",
+    /// Idle connections ended to make a place.
+    EndedByPressure = "ended_by_pressure",
+    /// Listening sockets that died.
+    ListenersLost = "listeners_lost",
+    /// Listening sockets opened in their stead.
+    ListenersRestored = "listeners_restored",
     /// Connection requests that died between inspection and acceptance.
     HandshakesAborted = "handshakes_aborted",
-    /// Heads or contents not finished in time (answered by 408).
+    /// Heads not finished in time (answered by 408).
     TimerHead = "timer_head",
+    /// Contents not finished in time (answered by 408).
+    TimerContent = "timer_content",
     /// Idle connections ended.
     TimerIdle = "timer_idle",
-    /// Sends that made no progress in time.
+    /// Connections whose peer read too slowly.
     TimerSend = "timer_send",
     /// Receive events that found their connection busy on another processor.
     Collisions = "collisions",
     /// Gauge: connections open.
     ConnectionsOpen = "connections_open",
+    /// Gauge: connections and requests that wait for a place.
+    Waiting = "waiting",
+    /// Gauge: places of `MaxConnections` that are taken.
+    PlacesTaken = "places_taken",
     /// Gauge: addresses with a connection or a request.
     Addresses = "addresses",
     /// Gauge: requests between inspection and acceptance.

@@ -5,17 +5,20 @@ use nt_sys::ntdef::{
 };
 use nt_sys::zw::{self, KEY_VALUE_PARTIAL_INFORMATION};
 
-use crate::{Passive, Result, Status, WideString};
+use crate::{Passive, PoolSlice, Result, Status, Tag, WideString};
 
-/// Octets of a value's data at most.
+/// Octets of a value's data at most, but for a REG_MULTI_SZ.
 const DATA_BYTES_MAX: usize = 1024;
+/// Octets of a REG_MULTI_SZ at most.
+const MULTI_BYTES_MAX: usize = 16 * 1024;
 
 /// Why a value could not be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ValueError {
     /// It has another type than asked for.
     Type,
-    /// Its data is longer than 1,024 octets, or malformed for its type.
+    /// Its data is longer than 1,024 octets (16 KiB for several strings), or
+    /// malformed for its type.
     Data,
     /// The registry said no.
     Failed(Status),
@@ -28,6 +31,16 @@ pub struct RegistryKey(HANDLE);
 #[repr(C, align(8))]
 struct Information {
     octets: [u8; size_of::<KEY_VALUE_PARTIAL_INFORMATION>() + DATA_BYTES_MAX],
+}
+
+/// The strings of a REG_MULTI_SZ.
+pub struct MultiString(PoolSlice<u16>);
+
+impl MultiString {
+    /// Each string's code units, in order; an empty one ends them, as the registry has it.
+    pub fn iter(&self) -> impl Iterator<Item = &[u16]> {
+        self.0.split(|unit| *unit == 0).take_while(|string| !string.is_empty())
+    }
 }
 
 /// Offset of the data in a KEY_VALUE_PARTIAL_INFORMATION.
@@ -89,16 +102,52 @@ impl RegistryKey {
         })
     }
 
+    /// A REG_MULTI_SZ; `None` when there is no such value.
+    ///
+    /// # Errors
+    /// [`ValueError`].
+    pub fn multi_string(
+        &self,
+        passive: &Passive,
+        name: &str,
+    ) -> core::result::Result<Option<MultiString>, ValueError> {
+        let octets = size_of::<KEY_VALUE_PARTIAL_INFORMATION>() + MULTI_BYTES_MAX;
+        let buffer = PoolSlice::from_fn(Tag::Object, octets, |_| 0);
+        let mut buffer = buffer.map_err(ValueError::Failed)?;
+        self.query_into(passive, name, zw::REG_MULTI_SZ, &mut buffer, |data| {
+            let (units, rest) = data.as_chunks::<2>();
+            if !rest.is_empty() {
+                return Err(ValueError::Data);
+            }
+            let unit = |at: usize| units.get(at).map_or(0, |unit| u16::from_le_bytes(*unit));
+            PoolSlice::from_fn(Tag::Object, units.len(), unit)
+                .map(MultiString)
+                .map_err(ValueError::Failed)
+        })
+    }
+
     fn query<T>(
         &self,
-        _passive: &Passive,
+        passive: &Passive,
         name: &str,
         kind: u32,
         decode: impl FnOnce(&[u8]) -> core::result::Result<T, ValueError>,
     ) -> core::result::Result<Option<T>, ValueError> {
+        let mut information = Information { octets: [0; _] };
+        self.query_into(passive, name, kind, &mut information.octets, decode)
+    }
+
+    /// `buffer` is aligned to 4 octets.
+    fn query_into<T>(
+        &self,
+        _passive: &Passive,
+        name: &str,
+        kind: u32,
+        buffer: &mut [u8],
+        decode: impl FnOnce(&[u8]) -> core::result::Result<T, ValueError>,
+    ) -> core::result::Result<Option<T>, ValueError> {
         let mut name = WideString::new(name).ok_or(ValueError::Data)?;
         let mut name = name.counted();
-        let mut information = Information { octets: [0; _] };
         let mut needed = 0;
         // SAFETY: K1, K2; the buffer has the size that is said.
         let status = unsafe {
@@ -106,8 +155,8 @@ impl RegistryKey {
                 self.0,
                 &raw mut name,
                 zw::KeyValuePartialInformation,
-                information.octets.as_mut_ptr().cast(),
-                u32::try_from(information.octets.len()).unwrap_or(0),
+                buffer.as_mut_ptr().cast(),
+                u32::try_from(buffer.len()).unwrap_or(0),
                 &raw mut needed,
             )
         };
@@ -117,14 +166,14 @@ impl RegistryKey {
             _ => Status::check(status).map_err(ValueError::Failed)?,
         }
         let word = |at: usize| {
-            let octets = information.octets.get(at..at + 4).unwrap_or_default();
+            let octets = buffer.get(at..at + 4).unwrap_or_default();
             octets.try_into().map_or(0, u32::from_le_bytes)
         };
         if word(4) != kind {
             return Err(ValueError::Type);
         }
         let length = word(8) as usize;
-        let data = information.octets.get(DATA_AT..DATA_AT + length).ok_or(ValueError::Data)?;
+        let data = buffer.get(DATA_AT..DATA_AT + length).ok_or(ValueError::Data)?;
         decode(data).map(Some)
     }
 }

@@ -17,6 +17,7 @@ use crate::loader::image::Image;
 use crate::loader::mapping::Mapping;
 use crate::nt::{device, handle, irp, lookaside, mdl, pool, thread, timer};
 use crate::processor::Processor;
+use crate::sim::{self, world};
 use crate::wsk;
 
 /// Longest wait of a driver unless said otherwise.
@@ -41,7 +42,7 @@ pub struct Options {
     /// The driver's parameters; the last of a name wins.
     pub registry: Vec<(String, Value)>,
     /// Files by NT path, such as `\??\C:\file`.
-    pub files: Vec<(String, Vec<u8>)>,
+    pub files: Vec<(String, Arc<Vec<u8>>)>,
     /// Unix socket through which other processes reach devices; see `control.rs`.
     pub control_socket: Option<PathBuf>,
     /// What the driver prints goes to stderr too.
@@ -72,7 +73,9 @@ pub type DriverEntry =
 
 /// What exports need to know of the machine they are on.
 pub(crate) struct State {
+    /// Threads; none on a simulated machine.
     pub(crate) processors: Vec<Processor>,
+    pub(crate) processor_count: usize,
     pub(crate) registry: Vec<(String, Value)>,
     pub(crate) files: Vec<(String, Arc<Vec<u8>>)>,
     pub(crate) wait_max: Duration,
@@ -125,12 +128,14 @@ impl Host {
         crate::exports::keep();
         crate::log::start(options.log);
         reset();
-        let processors = (0..options.processors.max(1)).map(|_| Processor::new());
-        let files = options.files.into_iter().map(|(name, octets)| (name, Arc::new(octets)));
+        let processor_count = options.processors.max(1);
+        let threads = if world::is_on() { 0 } else { processor_count };
+        let processors = (0..threads).map(|_| Processor::new());
         let state = State {
             processors: processors.collect::<io::Result<_>>()?,
+            processor_count,
             registry: options.registry,
-            files: files.collect(),
+            files: options.files,
             wait_max: Some(options.wait_max).filter(|max| !max.is_zero()).unwrap_or(WAIT_MAX),
             irp_only: options.irp_only,
             absent: options.absent,
@@ -176,6 +181,7 @@ impl Host {
         // SAFETY: as the I/O manager does: PASSIVE_LEVEL, a new object, the service's path.
         let status = unsafe { entry(object, &raw mut path) };
         if !NT_SUCCESS(status) {
+            sim::check_quiet("DriverEntry");
             return Err(status);
         }
         self.driver = Some(object);
@@ -248,6 +254,7 @@ impl Host {
         {
             // SAFETY: as the I/O manager does: PASSIVE_LEVEL, once, no handle open.
             unsafe { unload(object) };
+            sim::check_quiet("DriverUnload");
         }
         state().processors.iter().for_each(Processor::stop);
         for thread in self.threads.drain(..) {

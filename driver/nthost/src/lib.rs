@@ -1,4 +1,5 @@
-//! A user-mode host of NT and WSK: the exports that drivers link against, over real sockets.
+//! A user-mode host of NT and WSK: the exports that drivers link against, over real sockets, or on
+//! a simulated machine.
 //!
 //! It defines every symbol that `nt-sys` declares, runs a driver's callbacks on threads that stand
 //! for processors, and ends the process with a report when the driver breaks a rule of the kernel
@@ -12,8 +13,9 @@
 //! | [`verifier`] | the rules, and the report of a broken one |
 //! | `nt` | `Ex*`, `Io*`, `Ke*`, `Mm*`, `Zw*` |
 //! | `wsk` | registration, sockets, callbacks: the object state, apart from the transport |
-//! | `loader` | PE images |
-//! | `live` | the transport: this machine's sockets |
+//! | `transport` | what is under a socket: one of the next two |
+//! | `live` | this machine's sockets |
+//! | [`sim`] | a machine whose every choice follows from one seed |
 #![allow(non_snake_case)] // exports have their C names
 #![allow(non_upper_case_globals)] // so have constants, also in patterns
 #![allow(unreachable_pub)] // exports are public by their symbol
@@ -30,6 +32,8 @@ mod loader;
 mod log;
 mod nt;
 mod processor;
+pub mod sim;
+mod transport;
 pub mod verifier;
 mod wsk;
 

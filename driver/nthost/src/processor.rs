@@ -5,15 +5,17 @@ use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nt_sys::ntdef::{DISPATCH_LEVEL, KIRQL, PASSIVE_LEVEL};
+use nt_sys::wsk::WSK_FLAG_AT_DISPATCH_LEVEL;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
 use crate::live::buffer::ReceiveBuffer;
 use crate::nt::lock;
+use crate::sim;
 use crate::verifier::{Rule, violation};
-use crate::wsk::inspect::{self, Pended};
+use crate::wsk::inspect::{self, Request};
 use crate::wsk::{connection::Connection, listener::Listener};
 
 /// Entries into the driver that may nest: an event, a completion inside it, one spare.
@@ -39,6 +41,62 @@ thread_local! {
     static MARK: Cell<usize> = const { Cell::new(0) };
 }
 
+/// Who this thread is, and what it is in the middle of.
+#[derive(Clone, Copy)]
+pub(crate) struct Context {
+    index: usize,
+    is_processor: bool,
+    irql: KIRQL,
+    depth: u32,
+    callback: &'static str,
+    system_thread: bool,
+    mark: usize,
+}
+
+impl Context {
+    /// Of a thread of the host.
+    pub(crate) fn of_host() -> Context {
+        Context {
+            index: 0,
+            is_processor: false,
+            irql: PASSIVE_LEVEL,
+            depth: 0,
+            callback: "no callback",
+            system_thread: false,
+            mark: 0,
+        }
+    }
+
+    /// Of a processor.
+    pub(crate) fn of_processor(index: usize) -> Context {
+        Context { index, is_processor: true, ..Context::of_host() }
+    }
+}
+
+/// This thread's, to be put back later: actors of a simulated machine take turns on one thread.
+pub(crate) fn context() -> Context {
+    Context {
+        index: INDEX.get(),
+        is_processor: IS_PROCESSOR.get(),
+        irql: IRQL.get(),
+        depth: DEPTH.get(),
+        callback: CALLBACK.get(),
+        system_thread: SYSTEM_THREAD.get(),
+        mark: MARK.get(),
+    }
+}
+
+/// Makes this thread the one of the context.
+pub(crate) fn set_context(context: Context) {
+    INDEX.set(context.index);
+    IS_PROCESSOR.set(context.is_processor);
+    IRQL.set(context.irql);
+    DEPTH.set(context.depth);
+    CALLBACK.set(context.callback);
+    SYSTEM_THREAD.set(context.system_thread);
+    MARK.set(context.mark);
+}
+
 /// Index of the processor that this thread is; 0 for threads of the host.
 pub(crate) fn index() -> usize {
     INDEX.get()
@@ -47,6 +105,11 @@ pub(crate) fn index() -> usize {
 /// True on the thread that is processor `index`.
 pub(crate) fn is(index: usize) -> bool {
     IS_PROCESSOR.get() && INDEX.get() == index
+}
+
+/// This thread is a processor.
+pub(crate) fn is_processor() -> bool {
+    IS_PROCESSOR.get()
 }
 
 /// This thread is one of the driver's own.
@@ -91,8 +154,10 @@ pub(crate) fn callback() -> &'static str {
     CALLBACK.get()
 }
 
-/// Reports a call above its highest IRQL.
+/// An export is called: reports a call above its highest IRQL. On a simulated machine another may
+/// go on first.
 pub(crate) fn require_irql(export: &'static str, max: KIRQL) {
+    sim::actor::export_called(export);
     if IRQL.get() > max {
         let detail = format!("called at IRQL {}, allowed up to {max}", IRQL.get());
         violation(Rule::Irql, export, callback(), detail, None);
@@ -102,6 +167,7 @@ pub(crate) fn require_irql(export: &'static str, max: KIRQL) {
 /// The driver is running a callback until this is dropped.
 pub(crate) struct Frame {
     irql: KIRQL,
+    entered: KIRQL,
     callback: &'static str,
     name: &'static str,
 }
@@ -114,7 +180,16 @@ pub(crate) fn enter(name: &'static str, irql: KIRQL) -> Frame {
         let detail = format!("{depth} entries deep; the innermost is in {}", callback());
         violation(Rule::Depth, name, "this processor's stack", detail, None);
     }
-    Frame { irql: IRQL.replace(irql.max(IRQL.get())), callback: CALLBACK.replace(name), name }
+    let entered = irql.max(IRQL.get());
+    Frame { irql: IRQL.replace(entered), entered, callback: CALLBACK.replace(name), name }
+}
+
+/// Enters the driver with an event of WSK; its flags.
+pub(crate) fn enter_event(name: &'static str) -> (Frame, u32) {
+    let (irql, says) = sim::event_irql();
+    let frame = enter(name, irql);
+    let at_dispatch = IRQL.get() == DISPATCH_LEVEL && says;
+    (frame, if at_dispatch { WSK_FLAG_AT_DISPATCH_LEVEL } else { 0 })
 }
 
 impl Drop for Frame {
@@ -122,7 +197,7 @@ impl Drop for Frame {
         DEPTH.set(DEPTH.get() - 1);
         CALLBACK.set(self.callback);
         let now = IRQL.replace(self.irql);
-        if now < DISPATCH_LEVEL && self.irql >= DISPATCH_LEVEL {
+        if now != self.entered {
             violation(Rule::Irql, self.name, self.name, format!("left at IRQL {now}"), None);
         }
     }
@@ -135,7 +210,7 @@ pub(crate) enum Task {
     /// A connection has something to do at home.
     Connection(&'static Connection),
     /// A pended request was accepted.
-    Establish(&'static Listener, Pended),
+    Establish(&'static Listener, Request),
     /// A new listener to watch.
     Watch(&'static Listener),
     /// A listener is dead.
@@ -224,10 +299,11 @@ impl Processor {
                 self.handle(*event, index, &mut buffer);
             }
             if self.has_tasks.swap(false, Ordering::AcqRel) {
-                self.run_tasks(&mut buffer);
+                self.run_tasks(index, &mut buffer);
             }
             if index == 0 {
-                crate::nt::timer::run_due();
+                let due = crate::nt::timer::expire(crate::nt::time::now());
+                due.into_iter().for_each(crate::nt::timer::run);
             }
         }
     }
@@ -237,8 +313,8 @@ impl Processor {
             return Some(Timespec::default());
         }
         let due = crate::nt::timer::next_due().filter(|_| index == 0)?;
-        let left = due.saturating_duration_since(Instant::now()).min(Duration::from_mins(1));
-        Timespec::try_from(left).ok()
+        let left = due.saturating_sub(crate::nt::time::now()).saturating_mul(100);
+        Timespec::try_from(Duration::from_nanos(left).min(Duration::from_mins(1))).ok()
     }
 
     fn handle(&self, event: epoll::Event, index: usize, buffer: &mut ReceiveBuffer) {
@@ -268,7 +344,7 @@ impl Processor {
         }
     }
 
-    fn run_tasks(&self, buffer: &mut ReceiveBuffer) {
+    fn run_tasks(&self, index: usize, buffer: &mut ReceiveBuffer) {
         let tasks = core::mem::take(&mut *lock(&self.tasks));
         for task in tasks {
             match task {
@@ -277,7 +353,7 @@ impl Processor {
                     let _ = done.send(());
                 }
                 Task::Connection(connection) => connection.at_home(buffer),
-                Task::Establish(listener, pended) => listener.establish_pended(pended),
+                Task::Establish(listener, request) => listener.establish_request(index, request),
                 Task::Watch(listener) => self.watch_listener(listener),
                 Task::Lost(listener) => listener.tell_lost(),
                 Task::Forget(listener) => {

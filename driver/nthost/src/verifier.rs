@@ -65,6 +65,7 @@ rules! {
     Handle = 109: "handles are valid and closed once",
     BugCheck = 110: "the driver does not stop the machine",
     Wait = 112: "every wait ends: one that does not is a hung start or unload",
+    Unload = 113: "nothing of the driver runs when its entry failed or its unload returned",
     Inspect = 111: "an inspect ID is completed once, with accept or reject",
 }
 
@@ -113,6 +114,7 @@ pub fn violation(
     for line in crate::log::last(8) {
         let _ = write!(report, "    log: {line}");
     }
+    report += &crate::sim::world::report();
     // Not eprintln: a test harness would capture it and lose it with the process.
     let _ = std::io::Write::write_all(&mut std::io::stderr(), report.as_bytes());
     std::process::exit(EXIT_CODE)

@@ -218,7 +218,7 @@ fn read(file: HANDLE, offset: i64, room: u32) -> Result<Vec<u8>, NTSTATUS> {
 
 #[test]
 fn zw_read_file_reads_at_an_offset_and_zw_query_information_file_knows_the_length() {
-    let files = vec![(r"\??\C:\ten".to_owned(), b"0123456789".to_vec())];
+    let files = vec![(r"\??\C:\ten".to_owned(), b"0123456789".to_vec().into())];
     on(Options { files, ..Options::default() }, |host| {
         let (mut file, mut status) = (null(), IO_STATUS_BLOCK::default());
         let mut open = |name: &str| {

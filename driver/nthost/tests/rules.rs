@@ -22,12 +22,13 @@ use nt_sys::io::{
     IoInitializeIrp,
 };
 use nt_sys::ke::{
-    KEVENT, KeAcquireSpinLockRaiseToDpc, KeBugCheckEx, KeInitializeEvent, KeReleaseSpinLock,
-    KeSetEvent, KeWaitForSingleObject,
+    KDPC, KEVENT, KTIMER, KeAcquireSpinLockRaiseToDpc, KeBugCheckEx, KeInitializeDpc,
+    KeInitializeEvent, KeInitializeTimer, KeReleaseSpinLock, KeSetEvent, KeSetTimerEx,
+    KeWaitForSingleObject,
 };
 use nt_sys::kernel_fn;
 use nt_sys::mm::MmBuildMdlForNonPagedPool;
-use nt_sys::ntdef::{NTSTATUS, UNICODE_STRING};
+use nt_sys::ntdef::{LARGE_INTEGER, NTSTATUS, STATUS_UNSUCCESSFUL, UNICODE_STRING};
 use nt_sys::wsk::{
     WSK_INSPECT_ID, WskDeregister, WskInspectAccept, WskInspectPend, WskReleaseProviderNPI,
 };
@@ -231,10 +232,49 @@ const CASES: &[Case] = &[
     }),
 ];
 
+/// Cases that need a simulated machine.
+const SIMULATED: &[(&str, u32, fn())] = &[("code_left_running", 113, || {
+    let options = nthost::sim::Options { processors: 2, ..nthost::sim::Options::default() };
+    nthost::sim::run(options, &nthost::sim::nobody(), || {
+        let mut host = Host::start(Options::default()).unwrap();
+        host.load("left", leaves_code_running).unwrap_err();
+    });
+})];
+
+kernel_fn! {
+    /// A DPC that takes a second.
+    unsafe fn long_dpc(
+        _dpc: *mut KDPC, _context: *mut core::ffi::c_void, _a: *mut core::ffi::c_void,
+        _b: *mut core::ffi::c_void,
+    ) {
+        nthost::sim::sleep(std::time::Duration::from_secs(1));
+    }
+}
+
+kernel_fn! {
+    /// An entry that fails while its DPC runs.
+    unsafe fn leaves_code_running(
+        _object: *mut DRIVER_OBJECT, _path: *mut UNICODE_STRING,
+    ) -> NTSTATUS {
+        let timer: &'static mut KTIMER = Box::leak(Box::new(unsafe { core::mem::zeroed() }));
+        let dpc: &'static mut KDPC = Box::leak(Box::new(unsafe { core::mem::zeroed() }));
+        unsafe { KeInitializeTimer(timer) };
+        unsafe { KeInitializeDpc(dpc, Some(long_dpc), null()) };
+        unsafe { KeSetTimerEx(timer, LARGE_INTEGER { QuadPart: 0 }, 0, dpc) };
+        nthost::sim::sleep(std::time::Duration::from_millis(500));
+        STATUS_UNSUCCESSFUL
+    }
+}
+
 /// In the parent it does nothing; in a child it runs the case.
 #[test]
 fn child() {
     let Ok(name) = std::env::var(CASE) else { return };
+    if let Some((_, _, case)) = SIMULATED.iter().find(|(case, _, _)| *case == name) {
+        case();
+        println!("nothing was reported");
+        return;
+    }
     let (_, _, case) = CASES.iter().find(|(case, _, _)| *case == name).unwrap();
     let wait_max = std::time::Duration::from_secs(3);
     let options = Options { processors: 1, wait_max, ..Options::default() };
@@ -244,11 +284,17 @@ fn child() {
     println!("nothing was reported");
 }
 
+/// Names of all cases, with the rule that each breaks.
+fn cases() -> impl Iterator<Item = (&'static str, u32)> {
+    let simulated = SIMULATED.iter().map(|(name, rule, _)| (*name, *rule));
+    CASES.iter().map(|(name, rule, _)| (*name, *rule)).chain(simulated)
+}
+
 #[test]
 fn every_rule_is_reported_by_its_number() {
     let me = std::env::current_exe().unwrap();
     let mut wrong = Vec::new();
-    for (name, rule, _) in CASES {
+    for (name, rule) in cases() {
         let child = Command::new(&me)
             .args(["child", "--exact", "--nocapture", "--test-threads=1"])
             .env(CASE, name)
@@ -274,7 +320,7 @@ fn no_rule_is_without_a_case() {
     let (mut rules, mut without) = (0, Vec::new());
     for number in numbers {
         rules += 1;
-        if CASES.iter().all(|(_, rule, _)| *rule != number) {
+        if cases().all(|(_, rule)| rule != number) {
             without.push(number);
         }
     }

@@ -1,12 +1,15 @@
 //! The command line.
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use nthost::Value;
-use wskhttpd::parameters::NUMBERS;
+use nthost::sim::Strike;
+use wskhttpd::parameters::{CHOICES, LISTS, NUMBERS};
+use wskhttpd_sim::Mode;
 
 /// The wskhttpd driver, run in a user-mode host of NT and Winsock Kernel on this machine's sockets.
 #[derive(Parser)]
@@ -27,6 +30,50 @@ pub(crate) enum Command {
     /// Serve a site until Ctrl-C, then unload the driver and print its ledger.
     #[command(after_long_help = parameters_help())]
     Serve(Serve),
+    /// Run the driver on simulated machines, whose every choice follows from a seed.
+    Sim(Sim),
+}
+
+/// Arguments of `sim`.
+#[derive(Args)]
+pub(crate) struct Sim {
+    /// Run one seed, and print its trace's hash.
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    pub(crate) seed: Option<u64>,
+    /// Run the seeds from A up to, but without, B; 0..100 unless said.
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    pub(crate) seeds: Option<Range<u64>>,
+    /// How connections come in; all ways in turn unless said.
+    #[arg(long, value_name = "conditional|event|irp", value_parser = mode)]
+    pub(crate) mode: Option<Mode>,
+    /// Run this driver image (wskhttpd.sys) instead of the driver that is linked in.
+    #[arg(long, value_name = "FILE.sys")]
+    pub(crate) image: Option<PathBuf>,
+    /// Let every call that can fail do so, one by one, in the given mode or in all.
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "fail"])]
+    pub(crate) sweep: bool,
+    /// Let calls number FIRST to FIRST+TIMES-1 of one export fail, and nothing else.
+    #[arg(long, value_name = "EXPORT:FIRST:TIMES", value_parser = strike)]
+    pub(crate) fail: Option<Strike>,
+}
+
+fn seeds(text: &str) -> Result<Range<u64>> {
+    let (from, to) = text.split_once("..").context("not of the form A..B")?;
+    Ok(from.parse()?..to.parse()?)
+}
+
+fn mode(text: &str) -> Result<Mode> {
+    let found = Mode::ALL.into_iter().find(|mode| mode.name() == text);
+    found.context("neither conditional, event nor irp")
+}
+
+fn strike(text: &str) -> Result<Strike> {
+    let mut parts = text.splitn(3, ':');
+    let (Some(export), Some(first), Some(times)) = (parts.next(), parts.next(), parts.next())
+    else {
+        bail!("not of the form EXPORT:FIRST:TIMES");
+    };
+    Ok(Strike { export: export.to_owned(), first: first.parse()?, times: times.parse()? })
 }
 
 /// Arguments of `serve`.
@@ -70,10 +117,15 @@ fn parameters_help() -> String {
         let (name, default, min, max) = (number.name, number.default, number.min, number.max);
         let _ = writeln!(help, "  {name}={default}  ({min} to {max})\n     {}", number.help);
     }
-    help.push_str(
-        "  AcceptMode=conditional  (or event, irp)\n      Where connections are filtered: ",
-    );
-    help.push_str("before their handshake completes, after it, or after WskAccept.\n\n");
+    for choice in CHOICES {
+        let (first, others) = choice.words.split_first().unwrap_or((&"", &[]));
+        let _ = writeln!(help, "  {}={first}  (or {})", choice.name, others.join(", "));
+        let _ = writeln!(help, "     {}", choice.help);
+    }
+    for list in LISTS {
+        let _ = writeln!(help, "  {}=PREFIX[,PREFIX...]\n     {}", list.name, list.help);
+    }
+    help.push('\n');
     help.push_str(
         "Exit codes: 0 served and left nothing behind; 2 refused to start; 3 the driver ",
     );
@@ -97,12 +149,18 @@ pub(crate) fn registry(serve: &Serve) -> Result<Vec<(String, Value)>> {
 }
 
 fn parameter(name: &str, value: &str) -> Result<Value> {
-    if name == "AcceptMode" {
+    if CHOICES.iter().any(|choice| choice.name == name) {
         return Ok(Value::String(value.to_owned()));
     }
+    if LISTS.iter().any(|list| list.name == name) {
+        let prefixes = value.split(',').filter(|prefix| !prefix.is_empty());
+        return Ok(Value::MultiString(prefixes.map(str::to_owned).collect()));
+    }
     if !NUMBERS.iter().any(|number| number.name == name) {
-        let names = NUMBERS.iter().map(|number| number.name).collect::<Vec<_>>().join(", ");
-        bail!("--set {name}: there is no such parameter; there are {names}, AcceptMode");
+        let all = NUMBERS.iter().map(|number| number.name);
+        let all = all.chain(CHOICES.iter().map(|choice| choice.name));
+        let all = all.chain(LISTS.iter().map(|list| list.name)).collect::<Vec<_>>().join(", ");
+        bail!("--set {name}: there is no such parameter; there are {all}");
     }
     let number = value.parse().with_context(|| format!("--set {name}={value}: not a number"))?;
     Ok(Value::Dword(number))

@@ -4,6 +4,7 @@
 mod arguments;
 mod report;
 mod serve;
+mod sim;
 mod site;
 
 use std::process::ExitCode;
@@ -19,11 +20,12 @@ const EXIT_LEAK: u8 = 3;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let serve = match arguments.command {
-        Some(Command::Serve(serve)) => serve,
-        None => arguments.serve,
+    let result = match arguments.command {
+        Some(Command::Serve(serve)) => serve::run(&serve),
+        Some(Command::Sim(sim)) => sim::run(&sim).map(|()| true),
+        None => serve::run(&arguments.serve),
     };
-    match serve::run(&serve) {
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_LEAK),
         Err(error) => {

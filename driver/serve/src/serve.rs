@@ -36,10 +36,10 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
     let mut host = Host::start(Options {
         processors: usize::try_from(serve.processors).unwrap_or(1),
         registry,
-        files: vec![(IMAGE_PATH.to_owned(), image)],
+        files: vec![(IMAGE_PATH.to_owned(), image.into())],
         control_socket: serve.control.clone(),
         log: serve.verbose,
-        wait_max: Duration::from_millis(setting(serve, "StopMs") + setting(serve, "DrainMs"))
+        wait_max: Duration::from_millis(setting(serve, "StopMs") + setting(serve, "LingerMs"))
             + STOP_SLACK,
         ..Options::default()
     })

@@ -57,7 +57,7 @@ fn bad_settings_are_named() {
     is_refused(&with("MaxConnections=many"), "--set MaxConnections=many: not a number");
     is_refused(&with("MaxConnection=1"), "there is no such parameter");
     is_refused(&with("MaxConnections"), "not of the form NAME=VALUE");
-    is_refused(&with("AcceptMode=maybe"), "AcceptMode: maybe is neither");
+    is_refused(&with("AcceptMode=maybe"), "AcceptMode: maybe is none of");
 }
 
 #[test]

@@ -41,6 +41,15 @@ fn copy(from: &Path, to: &Path) {
             }
         }
     }
+    // What an earlier copy has and the sources have no more would be built too.
+    for entry in std::fs::read_dir(to).unwrap() {
+        let entry = entry.unwrap();
+        if !from.join(entry.file_name()).exists() {
+            let is_folder = entry.file_type().unwrap().is_dir();
+            let remove = if is_folder { std::fs::remove_dir_all } else { std::fs::remove_file };
+            remove(entry.path()).unwrap();
+        }
+    }
 }
 
 /// The default binary of a copy with this bug.
@@ -167,7 +176,7 @@ fn an_accept_count_not_returned_is_caught() {
 
 #[test]
 fn the_unbroken_driver_passes_what_the_broken_ones_do_not() {
-    let server = start(Path::new(env!("CARGO_BIN_EXE_wskhttpd")), &["SendStallMs=500"]);
+    let server = start(Path::new(env!("CARGO_BIN_EXE_wskhttpd")), &["SendGraceMs=500"]);
     (0..20).for_each(|_| server.request("/hello.txt"));
     let mut stream = TcpStream::connect(server.address).unwrap();
     let request = "GET /100k.bin HTTP/1.1\r\nHost: a\r\n\r\n".repeat(200);

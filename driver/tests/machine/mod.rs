@@ -4,7 +4,7 @@
 #![allow(dead_code, unreachable_pub)] // every test binary uses its own part
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -70,6 +70,10 @@ pub fn text(name: &str, value: &str) -> (String, Value) {
     (name.to_owned(), Value::String(value.to_owned()))
 }
 
+pub fn list(name: &str, values: &[&str]) -> (String, Value) {
+    (name.to_owned(), Value::MultiString(values.iter().map(|&value| value.to_owned()).collect()))
+}
+
 /// A host with the site, listening on a free port of 127.0.0.1 unless `set` says otherwise.
 fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
     let mut registry = vec![
@@ -78,7 +82,7 @@ fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
         text("SiteImage", "\\??\\site.img"),
     ];
     registry.extend(set);
-    let files = vec![("\\??\\site.img".to_owned(), image)];
+    let files = vec![("\\??\\site.img".to_owned(), image.into())];
     let options = Options { processors: 2, registry, files, ..Options::default() };
     Host::start(if is_irp_only() { irp_only(options) } else { options }).unwrap()
 }
@@ -136,6 +140,16 @@ impl Machine {
 
     pub fn connect(&self) -> Client {
         Client::to(self.address)
+    }
+
+    /// A client at a loopback address of its own.
+    pub fn connect_from(&self, source: Ipv4Addr) -> Client {
+        Client::try_from_address(source, self.address).unwrap()
+    }
+
+    /// The transport under the listener goes away.
+    pub fn lose_listeners(&self) {
+        self.host.as_ref().unwrap().lose_listeners();
     }
 
     pub fn counters(&self) -> Counters {
@@ -211,6 +225,21 @@ impl Client {
         Client::over(TcpStream::connect(address).unwrap())
     }
 
+    /// `None` when the connection is reset at once.
+    pub fn try_from_address(source: Ipv4Addr, server: SocketAddr) -> Option<Client> {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, ipproto, socket};
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::TCP)).unwrap();
+        bind(&socket, &SocketAddr::from((source, 0))).unwrap();
+        connect(&socket, &server).ok()?;
+        Some(Client::over(socket.into()))
+    }
+
+    /// Resets the connection.
+    pub fn reset(self) {
+        use rustix::net::sockopt::set_socket_linger;
+        set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
+    }
+
     pub fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -233,6 +262,13 @@ impl Client {
     pub fn get(&mut self, path: &str) -> Response {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
         self.response(true)
+    }
+
+    /// `None` when the server has ended the connection.
+    pub fn try_get(&mut self, path: &str) -> Option<Response> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+        self.stream.write_all(request.as_bytes()).ok()?;
+        self.more().then(|| self.response(true))
     }
 
     fn more(&mut self) -> bool {

@@ -1,13 +1,13 @@
 //! A connection's slot and its one runner.
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use nt_sys::wsk::WSK_SOCKET;
 
 use super::intake::Intake;
 use super::provider::Provider;
 use super::socket::{Link, Socket};
-use super::{Client, Indication};
+use super::{Client, Indication, Seat};
 use crate::bug_check;
 use crate::irp::EmbeddedIrp;
 
@@ -35,6 +35,10 @@ impl Events {
     /// A receive event found the connection busy on another processor and left its octets with
     /// the provider.
     pub const COLLIDED: Events = Events(1 << 10);
+    /// The client has a place for a connection that waited for one.
+    pub const ADMITTED: Events = Events(1 << 14);
+    /// Places are wanted: a connection that is idle may go.
+    pub const PRESSURE: Events = Events(1 << 15);
     /// The close completed. This and the next two are handled here and never shown to a client.
     const CLOSED: Events = Events(1 << 11);
     /// A receive completed (by IRP only).
@@ -57,13 +61,40 @@ impl Events {
         Events(self.0 & !other.0)
     }
 
-    const ALL: u32 = 0x3FFC;
+    const ALL: u32 = 0xFFFC;
 }
 
 /// The slot is in use.
 const LIVE: u32 = 1;
 /// Somebody is the runner.
 const RUNNING: u32 = 1 << 1;
+
+/// Sends under way, and the octets in them, in one word: how many from this bit on.
+const ONE_SEND: u64 = 1 << 40;
+
+/// Sends submitted and not completed.
+#[derive(Default)]
+pub(super) struct InFlight(AtomicU64);
+
+impl InFlight {
+    /// By the runner, before it submits a send of so many octets.
+    pub(super) fn add(&self, octets: usize) {
+        self.0.fetch_add(ONE_SEND + octets as u64, Ordering::Relaxed);
+    }
+
+    /// By the completion of that send.
+    pub(super) fn remove(&self, octets: usize) {
+        self.0.fetch_sub(ONE_SEND + octets as u64, Ordering::Release);
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        (self.0.load(Ordering::Relaxed) / ONE_SEND) as u32
+    }
+
+    pub(super) fn octets(&self) -> u64 {
+        self.0.load(Ordering::Relaxed) % ONE_SEND
+    }
+}
 
 /// What only the runner touches.
 pub(super) struct Own<C: Client> {
@@ -83,7 +114,7 @@ pub(super) struct Own<C: Client> {
 pub(super) struct Endpoint<C: Client> {
     word: AtomicU32,
     /// Sends submitted and not completed.
-    pub(super) sends: AtomicU32,
+    pub(super) sends: InFlight,
     /// Octets of the last receive by IRP, or `RECEIVE_FAILED`; written by its completion.
     pub(super) received: AtomicU32,
     /// Link of the slab's free list while the slot is free, of the worker's queue while queued.
@@ -102,7 +133,7 @@ impl<C: Client> Endpoint<C> {
     pub(super) fn new(index: u32, provider: *const Provider<C>) -> Endpoint<C> {
         Endpoint {
             word: AtomicU32::new(0),
-            sends: AtomicU32::new(0),
+            sends: InFlight::default(),
             received: AtomicU32::new(0),
             next: AtomicU32::new(0),
             index,
@@ -118,6 +149,11 @@ impl<C: Client> Endpoint<C> {
     pub(super) fn provider(&self) -> &Provider<C> {
         // SAFETY: O3.
         unsafe { &*self.provider }
+    }
+
+    /// What a client may know of the slot.
+    pub(super) fn seat(&self) -> Seat<'_, C::Mark> {
+        Seat { index: self.index, mark: &self.mark }
     }
 
     /// Puts a connection into a slot just taken from the slab.
@@ -163,9 +199,10 @@ impl<C: Client> Endpoint<C> {
 
     /// This thread just set RUNNING.
     fn run_or_queue(&self) {
-        match self.provider().worker() {
-            Some(worker) => worker.queue(self),
-            None => self.run_events(),
+        if self.provider().is_by_irp() {
+            self.provider().worker.queue(self);
+        } else {
+            self.run_events();
         }
     }
 
@@ -282,14 +319,11 @@ impl<C: Client> Endpoint<C> {
         let state = own.state.take();
         own.link = Link::default();
         own.intake = None;
-        if self.sends.load(Ordering::Relaxed) != 0 {
+        if self.sends.count() != 0 {
             bug_check("socket closed with sends in flight", core::ptr::from_ref(self).addr());
         }
         let provider = self.provider();
-        if let Some(state) = state {
-            provider.client().closed(state);
-        }
         self.word.store(0, Ordering::Release);
-        provider.connection_gone(self.index);
+        provider.connection_gone(self.index, state);
     }
 }

@@ -3,8 +3,8 @@ use nt_sys::kernel_fn;
 use nt_sys::ntdef::{NT_SUCCESS, NTSTATUS, PVOID, STATUS_REQUEST_NOT_ACCEPTED, STATUS_SUCCESS};
 use nt_sys::wsk::{
     SIO_WSK_QUERY_INSPECT_ID, SOCKADDR, WSK_CLIENT_CONNECTION_DISPATCH, WSK_CLIENT_LISTEN_DISPATCH,
-    WSK_INSPECT_ID, WSK_PROVIDER_BASIC_DISPATCH, WSK_SOCKET, WskInspectAccept, WskInspectReject,
-    WskIoctl,
+    WSK_INSPECT_ID, WSK_PROVIDER_BASIC_DISPATCH, WSK_SOCKET, WskInspectAccept, WskInspectPend,
+    WskInspectReject, WskIoctl,
 };
 
 use super::address::from_sockaddr;
@@ -40,16 +40,19 @@ kernel_fn! {
         context: PVOID, _local: *mut SOCKADDR, remote: *mut SOCKADDR, id: *mut WSK_INSPECT_ID,
     ) -> i32 {
         // SAFETY: the context given with the listener.
-        let client = unsafe { provider::<C>(context) }.client();
+        let provider = unsafe { provider::<C>(context) };
         // SAFETY: null or valid for the call.
         let Some(id) = (unsafe { id.as_ref() }) else {
-            client.listener_lost();
+            provider.worker.listener_lost();
             return WskInspectReject;
         };
         // SAFETY: valid for the call (C7).
         let remote = unsafe { from_sockaddr(remote) };
-        match client.inspect(&remote, id.into()) {
+        let inspection = provider.client().inspect(&remote, id.into());
+        provider.attend_if_wanted();
+        match inspection {
             Inspection::Accept => WskInspectAccept,
+            Inspection::Pend => WskInspectPend,
             Inspection::Reject => WskInspectReject,
         }
     }
@@ -58,10 +61,11 @@ kernel_fn! {
 kernel_fn! {
     unsafe fn abort_event<C: Client>(context: PVOID, id: *mut WSK_INSPECT_ID) -> NTSTATUS {
         // SAFETY: the context given with the listener.
-        let client = unsafe { provider::<C>(context) }.client();
+        let provider = unsafe { provider::<C>(context) };
         // SAFETY: null or valid for the call.
         if let Some(id) = unsafe { id.as_ref() } {
-            client.abort(id.into());
+            provider.client().abort(id.into());
+            provider.attend_if_wanted();
         }
         STATUS_SUCCESS
     }
@@ -76,7 +80,7 @@ kernel_fn! {
         // SAFETY: the context given with the listener.
         let provider = unsafe { provider::<C>(context) };
         if socket.is_null() {
-            provider.client().listener_lost();
+            provider.worker.listener_lost();
             return STATUS_REQUEST_NOT_ACCEPTED;
         }
         // SAFETY: valid for the call (C7).
@@ -89,10 +93,13 @@ kernel_fn! {
         };
         let Some(endpoint) = provider.take_slot() else {
             provider.client().crowded(&remote, id);
+            provider.attend_if_wanted();
             return STATUS_REQUEST_NOT_ACCEPTED;
         };
-        let Some(state) = provider.client().accept(&remote, id, &endpoint.mark) else {
-            provider.connection_gone(endpoint.index);
+        let accepted = provider.client().accept(&remote, id, endpoint.seat());
+        provider.attend_if_wanted();
+        let Some(state) = accepted else {
+            provider.connection_gone(endpoint.index, None);
             return STATUS_REQUEST_NOT_ACCEPTED;
         };
         // From here on events may come on other processors: the slot is complete before the

@@ -17,10 +17,13 @@
 //! tables are cast by the category the socket was created in. C7: addresses are copied inside
 //! the callback.
 
+mod accepting;
 mod address;
+mod door;
 mod endpoint;
 mod indication;
 mod intake;
+mod listen;
 mod listener;
 mod provider;
 mod receive;
@@ -29,9 +32,10 @@ mod slab;
 mod socket;
 mod worker;
 
+pub use door::{Door, Sweep};
 pub use endpoint::Events;
 pub use indication::Indication;
-pub use provider::{Accept, Options, Provider, Sweep};
+pub use provider::{Accept, Options, Provider};
 pub use send::{CHAIN_BYTES_MAX, Outgoing, SEND_BYTES_MAX};
 pub use socket::Socket;
 
@@ -51,6 +55,8 @@ pub struct InspectId {
 pub enum Inspection {
     /// The handshake goes on; exactly one of `accept` or `abort` follows.
     Accept,
+    /// The request waits for [`Door::complete`], which the client is to call, unless `abort` comes.
+    Pend,
     /// Dropped; nothing follows.
     Reject,
 }
@@ -65,9 +71,17 @@ pub enum Received {
     Octets(usize),
 }
 
-/// The decisions of a server. All calls come at IRQL <= DISPATCH_LEVEL, any thread, and must not
-/// wait. `State` is a connection's own, reached by its runner alone; `Mark` is the part of a
-/// connection that everybody may read and write at any time.
+/// A slot that a new connection is to have.
+pub struct Seat<'s, M> {
+    /// Names the slot: for [`Sweep::tell`].
+    pub index: u32,
+    /// The part of the connection that everybody may read and write at any time.
+    pub mark: &'s M,
+}
+
+/// The decisions of a server. All calls but `attend` come at IRQL <= DISPATCH_LEVEL, any thread,
+/// and must not wait. `State` is a connection's own, reached by its runner alone; `Mark` is the
+/// part of a connection that everybody may read and write at any time.
 pub trait Client: Sized + Send + Sync + 'static {
     /// Of the runner.
     type State: Send;
@@ -76,14 +90,14 @@ pub trait Client: Sized + Send + Sync + 'static {
 
     /// A connection is requested (conditional accept only). Calls may be concurrent.
     fn inspect(&self, remote: &SocketAddr, id: InspectId) -> Inspection;
-    /// A request that `inspect` accepted died before `accept`.
+    /// A request that `inspect` accepted or pended died before `accept`.
     fn abort(&self, id: InspectId);
     /// A connection is established; `None` refuses it. Calls may be concurrent.
     fn accept(
         &self,
         remote: &SocketAddr,
         id: Option<InspectId>,
-        mark: &Self::Mark,
+        seat: Seat<'_, Self::Mark>,
     ) -> Option<Self::State>;
     /// A connection is established, but no slot is left or memory is short; it is refused.
     fn crowded(&self, remote: &SocketAddr, id: Option<InspectId>);
@@ -96,10 +110,29 @@ pub trait Client: Sized + Send + Sync + 'static {
     );
     /// Something else happened.
     fn happened(&self, state: &mut Self::State, socket: &mut Socket<'_, Self>, events: Events);
-    /// The socket is closed; nothing follows.
+    /// The socket is closed and its slot is free; nothing follows.
     fn closed(&self, state: Self::State);
-    /// The listening socket is no longer functional (reported at least once).
-    fn listener_lost(&self);
     /// A timer period passed.
     fn tick(&self, sweep: Sweep<'_, Self>);
+    /// True when `attend` is to be called. Asked after a request, a close and a tick.
+    fn wants_attention(&self) -> bool;
+    /// At PASSIVE_LEVEL, one call at a time: what takes longer than a callback may, and decisions
+    /// about requests that are pended. Called whenever `wants_attention` said so, and at times
+    /// when nobody asked.
+    fn attend(&self, door: &Door<'_, Self>);
+    /// What became of the listening socket.
+    fn listener(&self, change: Listening);
+}
+
+/// What became of the listening socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Listening {
+    /// It is no longer functional, and will be closed.
+    Lost,
+    /// It is closed: no event and no decision about its requests comes any more.
+    Closed,
+    /// There is a new one.
+    Restored,
+    /// There is none yet; the next one is tried after so many milliseconds.
+    Failed(crate::Status, u32),
 }

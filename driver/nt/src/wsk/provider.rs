@@ -1,23 +1,23 @@
 //! The attachment to WSK: registration, listener, slots; up in order, down in reverse.
 use core::cell::UnsafeCell;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-use nt_sys::ntdef::PVOID;
-use nt_sys::wsk::{self, SOCKADDR, WSK_PROVIDER_LISTEN_DISPATCH, WSK_SOCKET};
+use nt_sys::wsk::{self, WSK_SOCKET};
 
 use super::Client;
-use super::address::{from_sockaddr, to_sockaddr};
+use super::door::{DECISIONS_MAX, DecisionRequest, Sweep};
 use super::endpoint::{Endpoint, Events};
 use super::listener::listen_dispatch;
 use super::receive::connection_dispatch;
 use super::send::send_list;
 use super::slab::Slab;
 use super::worker::Worker;
-use crate::irp::SyncRequest;
 use crate::lookaside::RawLookaside;
 use crate::pool::{PoolSlice, Tag};
-use crate::{Event, Passive, PoolArc, Result, Status, TimerRoutine, bug_check, processor};
+use crate::{
+    Event, Passive, PoolArc, Result, SpinLock, Status, TimerRoutine, bug_check, processor,
+};
 
 /// Milliseconds that the driver's start waits for the WSK provider.
 const CAPTURE_WAIT_MS: u32 = 5_000;
@@ -40,10 +40,12 @@ pub struct Options {
     pub listen: SocketAddr,
     /// How connections come in; a provider that refuses event callbacks is served by IRP.
     pub accept: Accept,
-    /// Connections at most.
+    /// Connections at most, those that wait for a place or are refused by an answer included.
     pub connections_max: u32,
     /// Connection slots allocated at start.
     pub connections_reserved: u32,
+    /// Milliseconds between two calls of [`TimerRoutine::expire`].
+    pub tick_ms: u32,
 }
 
 /// WSK, one listening socket and its connections, serving one client.
@@ -57,14 +59,17 @@ pub struct Provider<C: Client> {
     client_dispatch: wsk::WSK_CLIENT_DISPATCH,
     npi: UnsafeCell<wsk::WSK_PROVIDER_NPI>,
     attached: AtomicBool,
-    listen_dispatch: wsk::WSK_CLIENT_LISTEN_DISPATCH,
+    pub(super) listen_dispatch: wsk::WSK_CLIENT_LISTEN_DISPATCH,
     connection_dispatch: wsk::WSK_CLIENT_CONNECTION_DISPATCH,
-    listener: AtomicPtr<WSK_SOCKET>,
+    pub(super) listener: AtomicPtr<WSK_SOCKET>,
+    /// Where the listener is bound, or is to be bound again.
+    pub(super) bound: SpinLock<SocketAddr>,
     conditional: bool,
     /// Events were not asked for, or refused; set before the first socket.
     by_irp: AtomicBool,
-    worker: Worker<C>,
-    slots: Slab<C>,
+    pub(super) worker: Worker<C>,
+    pub(super) decisions: PoolSlice<DecisionRequest<C>>,
+    pub(super) slots: Slab<C>,
     send_lists: PoolSlice<RawLookaside>,
     stopping: AtomicBool,
     last_gone: Event,
@@ -72,7 +77,8 @@ pub struct Provider<C: Client> {
 }
 
 // SAFETY: registration and NPI change only in `attach` and `stop`, which one thread at
-// PASSIVE_LEVEL calls; everything else is synchronised by itself.
+// PASSIVE_LEVEL calls; decisions change as their R1 says; everything else is synchronised by
+// itself.
 unsafe impl<C: Client> Send for Provider<C> {}
 // SAFETY: as above.
 unsafe impl<C: Client> Sync for Provider<C> {}
@@ -86,11 +92,9 @@ impl<C: Client> Provider<C> {
     pub fn start(passive: &Passive, options: &Options, client: C) -> Result<PoolArc<Provider<C>>> {
         let provider = Provider::new(options, client)?;
         provider.attach(passive)?;
-        let opened = provider.open(passive, options).and_then(|()| match provider.worker() {
-            Some(worker) => worker.start(passive, provider.clone()),
-            None => Ok(()),
-        });
-        match opened {
+        let opened = provider.slots.reserve(options.connections_reserved, &raw const *provider);
+        let opened = opened.and_then(|()| provider.open(passive, options));
+        match opened.and_then(|()| provider.worker.start(passive, provider.clone())) {
             Ok(()) => Ok(provider),
             Err(status) => {
                 provider.stop(passive);
@@ -122,9 +126,11 @@ impl<C: Client> Provider<C> {
             listen_dispatch: listen_dispatch::<C>(),
             connection_dispatch: connection_dispatch::<C>(),
             listener: AtomicPtr::default(),
+            bound: SpinLock::new(options.listen),
             conditional: options.accept == Accept::Conditional,
             by_irp: AtomicBool::new(options.accept == Accept::Irp),
-            worker: Worker::new()?,
+            worker: Worker::new(options.tick_ms)?,
+            decisions: PoolSlice::from_fn(Tag::Server, DECISIONS_MAX, |_| DecisionRequest::new())?,
             slots: Slab::new(options.connections_max)?,
             send_lists: PoolSlice::try_from_fn(Tag::Send, processor::count(), |_| send_list())?,
             stopping: AtomicBool::new(false),
@@ -154,183 +160,19 @@ impl<C: Client> Provider<C> {
         captured
     }
 
-    fn open(&self, passive: &Passive, options: &Options) -> Result<()> {
-        self.slots.reserve(options.connections_reserved, self)?;
-        let address = options.listen;
-        let every_ipv4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
-        if options.accept != Accept::Irp
-            && let Err(status) = self.enable_static_events()
-        {
-            crate::log(format_args!("no event callbacks ({status}): serving by IRP"));
-            self.by_irp.store(true, Ordering::Release);
-        }
-        // A dual-stack socket takes an option, and by IRP none is set.
-        if self.worker().is_some() && address.is_ipv6() && address.ip().is_unspecified() {
-            crate::log(format_args!("by IRP, {address} means IPv4 only"));
-            return self.listen(passive, every_ipv4);
-        }
-        match self.listen(passive, address) {
-            Err(status) if falls_back(address, status) => self.listen(passive, every_ipv4),
-            result => result,
-        }
-    }
-
     /// The captured handle and table (N2).
-    fn captured(&self) -> (*mut wsk::WSK_CLIENT, &wsk::WSK_PROVIDER_DISPATCH) {
+    pub(super) fn captured(&self) -> (*mut wsk::WSK_CLIENT, &wsk::WSK_PROVIDER_DISPATCH) {
         // SAFETY: written in `attach`, before anything else of the provider runs.
         let npi = unsafe { &*self.npi.get() };
         // SAFETY: N2: captured until `stop`, which is the last to call this.
         (npi.Client, unsafe { &*npi.Dispatch })
     }
 
-    fn enable_static_events(&self) -> Result<()> {
-        let (client, table) = self.captured();
-        let control = table.WskControlClient.ok_or(Status::INVALID_DEVICE_REQUEST)?;
-        let mut events = wsk::WSK_EVENT_CALLBACK_CONTROL {
-            NpiId: &raw const wsk::NPI_WSK_INTERFACE_ID,
-            EventMask: wsk::WSK_EVENT_ACCEPT | wsk::WSK_EVENT_RECEIVE | wsk::WSK_EVENT_DISCONNECT,
-        };
-        // SAFETY: no socket exists yet; this control takes no IRP and answers at once.
-        Status::check(unsafe {
-            control(
-                client,
-                wsk::WSK_SET_STATIC_EVENT_CALLBACKS,
-                size_of_val(&events),
-                (&raw mut events).cast(),
-                0,
-                core::ptr::null_mut(),
-                core::ptr::null_mut(),
-                core::ptr::null_mut(),
-            )
-        })
-    }
-
-    /// Creates the listening socket, sets its options in the legal order, binds it. A socket that
-    /// cannot be bound is closed again.
-    fn listen(&self, passive: &Passive, address: SocketAddr) -> Result<()> {
-        let (client, table) = self.captured();
-        let create = table.WskSocket.ok_or(Status::INVALID_DEVICE_REQUEST)?;
-        let family = if address.is_ipv4() { wsk::AF_INET } else { wsk::AF_INET6 };
-        let context: PVOID = core::ptr::from_ref(self).cast_mut().cast();
-        let null = core::ptr::null_mut;
-        let socket = SyncRequest::run(passive, |irp| {
-            // SAFETY: context and table live until the socket's close completed (P1).
-            unsafe {
-                create(
-                    client,
-                    family,
-                    wsk::SOCK_STREAM,
-                    wsk::IPPROTO_TCP,
-                    wsk::WSK_FLAG_LISTEN_SOCKET,
-                    context,
-                    (&raw const self.listen_dispatch).cast(),
-                    null(),
-                    null(),
-                    null(),
-                    irp,
-                )
-            }
-        })?;
-        self.listener.store(core::ptr::with_exposed_provenance_mut(socket), Ordering::Release);
-        let bound = self.set_options(passive, address).and_then(|()| self.bind(passive, address));
-        if bound.is_err() {
-            self.close_listener(passive);
-        }
-        bound
-    }
-
-    /// The listener and its table, while there is one.
-    pub(super) fn listener(&self) -> Result<(*mut WSK_SOCKET, &WSK_PROVIDER_LISTEN_DISPATCH)> {
-        let socket = self.listener.load(Ordering::Acquire);
-        if socket.is_null() {
-            return Err(Status::INVALID_DEVICE_STATE);
-        }
-        // SAFETY: the socket exists until `close_listener`, which one thread calls.
-        let table = unsafe { (*socket).Dispatch };
-        // SAFETY: C6: created as a listening socket.
-        Ok((socket, unsafe { &*table.cast::<WSK_PROVIDER_LISTEN_DISPATCH>() }))
-    }
-
-    /// By IRP none is set: providers without events need not have options.
-    fn set_options(&self, passive: &Passive, address: SocketAddr) -> Result<()> {
-        if self.worker().is_some() {
-            return Ok(());
-        }
-        if address.is_ipv6() {
-            self.set_option(passive, wsk::IPPROTO_IPV6, wsk::IPV6_V6ONLY, 0)?;
-        }
-        self.set_option(passive, wsk::SOL_SOCKET, wsk::SO_EXCLUSIVEADDRUSE, 1)?;
-        if self.conditional {
-            self.set_option(passive, wsk::SOL_SOCKET, wsk::SO_CONDITIONAL_ACCEPT, 1)?;
-        }
-        Ok(())
-    }
-
-    fn set_option(&self, passive: &Passive, level: u32, option: u32, value: u32) -> Result<()> {
-        let (socket, table) = self.listener()?;
-        let control = table.Basic.WskControlSocket.ok_or(Status::INVALID_DEVICE_REQUEST)?;
-        let mut value = value;
-        SyncRequest::run(passive, |irp| {
-            // SAFETY: before bind; the value lives until the request completed.
-            unsafe {
-                control(
-                    socket,
-                    wsk::WskSetOption,
-                    option,
-                    level,
-                    size_of::<u32>(),
-                    (&raw mut value).cast(),
-                    0,
-                    core::ptr::null_mut(),
-                    core::ptr::null_mut(),
-                    irp,
-                )
-            }
-        })
-        .map(|_| ())
-    }
-
-    fn bind(&self, passive: &Passive, address: SocketAddr) -> Result<()> {
-        let (socket, table) = self.listener()?;
-        let bind = table.WskBind.ok_or(Status::INVALID_DEVICE_REQUEST)?;
-        let mut address = to_sockaddr(address);
-        // SAFETY: the address lives until the request completed. Accept events may come from now
-        // on; everything they use is ready.
-        SyncRequest::run(passive, |irp| unsafe { bind(socket, &raw mut address, 0, irp) })
-            .map(|_| ())
-    }
-
-    /// The address that the listener is bound to, with the real port when 0 was asked for.
-    ///
-    /// # Errors
-    /// What `WskGetLocalAddress` said; `NOT_SUPPORTED` by IRP, where the provider may not answer.
-    pub fn local_address(&self, passive: &Passive) -> Result<SocketAddr> {
-        if self.worker().is_some() {
-            return Err(Status::NOT_SUPPORTED);
-        }
-        let (socket, table) = self.listener()?;
-        let get = table.WskGetLocalAddress.ok_or(Status::INVALID_DEVICE_REQUEST)?;
-        let mut address = SOCKADDR::default();
-        // SAFETY: room for either family until the request completed.
-        SyncRequest::run(passive, |irp| unsafe { get(socket, &raw mut address, irp) })?;
-        // SAFETY: filled in by the request.
-        Ok(unsafe { from_sockaddr(&raw const address) })
-    }
-
-    pub(super) fn close_listener(&self, passive: &Passive) {
-        let Ok((socket, table)) = self.listener() else { return };
-        let Some(close) = table.Basic.WskCloseSocket else { return };
-        // SAFETY: nobody else calls into the listener; its close completes when no accept,
-        // inspect or abort event runs. Whatever the status, the socket is gone.
-        self.worker.close(passive, |irp| unsafe { close(socket, irp) });
-        self.listener.store(core::ptr::null_mut(), Ordering::Release);
-    }
-
     /// Stops: no new connections, every connection is told to stop and waited for, WSK is left.
     /// The client must end each connection within a bounded time, for which its ticks go on.
     pub fn stop(&self, passive: &Passive) {
         // What the worker calls, the worker closes: no call may be in progress.
-        if !self.worker.stop_accepting(passive) {
+        if !self.worker.stop_listening(passive) {
             self.close_listener(passive);
         }
         self.stopping.store(true, Ordering::SeqCst);
@@ -366,9 +208,27 @@ impl<C: Client> Provider<C> {
         (self.slots.slots(), size_of::<Endpoint<C>>())
     }
 
-    /// Who runs connections by IRP; `None` when they are served by events.
-    pub(super) fn worker(&self) -> Option<&Worker<C>> {
-        self.by_irp.load(Ordering::Relaxed).then_some(&self.worker)
+    /// The address that the listener is bound to, with the real port when 0 was asked for; by IRP
+    /// the one that was asked for, as the provider may not tell.
+    pub fn local_address(&self) -> SocketAddr {
+        self.bound.with(|address| *address)
+    }
+
+    /// True when connections are served by IRP, false when by events.
+    pub(super) fn is_by_irp(&self) -> bool {
+        self.by_irp.load(Ordering::Relaxed)
+    }
+
+    /// Events were refused. Before the first socket.
+    pub(super) fn serve_by_irp(&self) {
+        self.by_irp.store(true, Ordering::Release);
+    }
+
+    /// Has the worker call [`Client::attend`] if that is wanted. IRQL <= DISPATCH.
+    pub(super) fn attend_if_wanted(&self) {
+        if self.client.wants_attention() {
+            self.worker.wake();
+        }
     }
 
     /// The slot of an index, `None` at the end of a list.
@@ -388,9 +248,16 @@ impl<C: Client> Provider<C> {
         self.slots.take(self)
     }
 
-    pub(super) fn connection_gone(&self, index: u32) {
-        // Read before the slot is given: afterwards the provider may be gone.
-        if self.slots.give(index) == 0 && self.stopping.load(Ordering::SeqCst) {
+    /// A slot that was taken is free again; `state` is what its connection has left.
+    pub(super) fn connection_gone(&self, index: u32, state: Option<C::State>) {
+        // Free before its connection is counted as closed: who is let in then finds a slot.
+        self.slots.give(index);
+        if let Some(state) = state {
+            self.client.closed(state);
+            self.attend_if_wanted();
+        }
+        // The last thing: afterwards the provider may be gone.
+        if self.slots.count_gone() == 0 && self.stopping.load(Ordering::SeqCst) {
             self.last_gone.set();
         }
     }
@@ -399,14 +266,6 @@ impl<C: Client> Provider<C> {
     pub(super) fn send_list(&self) -> Option<&RawLookaside> {
         self.send_lists.get(processor::current() % self.send_lists.len().max(1))
     }
-}
-
-/// A machine without IPv6 still serves IPv4 when asked for every address.
-fn falls_back(listen: SocketAddr, status: Status) -> bool {
-    listen.is_ipv6()
-        && listen.ip().is_unspecified()
-        && status != Status::ADDRESS_ALREADY_EXISTS
-        && status != Status::ACCESS_DENIED
 }
 
 impl<C: Client> Drop for Provider<C> {
@@ -419,34 +278,8 @@ impl<C: Client> Drop for Provider<C> {
 
 impl<C: Client> TimerRoutine for Provider<C> {
     fn expire(&self) {
-        self.client.tick(Sweep { provider: self });
-        if let Some(worker) = self.worker() {
-            worker.tick();
-        }
-    }
-}
-
-/// The connections, as a timer sees them.
-pub struct Sweep<'p, C: Client> {
-    provider: &'p Provider<C>,
-}
-
-impl<C: Client> Sweep<'_, C> {
-    /// Slots there are, in use or not.
-    pub fn slots(&self) -> usize {
-        self.provider.slots.slots()
-    }
-
-    /// Looks at every connection in the slots `from..to`; those for which `due` says true get
-    /// [`Events::TICK`].
-    pub fn visit(&self, from: usize, to: usize, mut due: impl FnMut(&C::Mark) -> bool) {
-        for index in from..to {
-            if let Some(slot) = self.provider.slots.slot(index)
-                && slot.is_live()
-                && due(&slot.mark)
-            {
-                slot.post(Events::TICK);
-            }
-        }
+        self.client.tick(Sweep::new(self));
+        self.worker.tick();
+        self.attend_if_wanted();
     }
 }

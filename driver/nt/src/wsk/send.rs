@@ -1,7 +1,6 @@
 //! Sends: everything one WskSend needs, reserved together.
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering;
 
 use nt_sys::io::{DEVICE_OBJECT, IO_COMPLETION_ROUTINE, IRP};
 use nt_sys::kernel_fn;
@@ -203,6 +202,12 @@ impl<C: Client> Drop for Outgoing<C> {
 pub(super) struct SealedSend(NonNull<Slot>);
 
 impl SealedSend {
+    /// Octets in it.
+    pub(super) fn octets(&self) -> usize {
+        // SAFETY: the slot is ours until submitted.
+        unsafe { self.0.as_ref() }.contents.buffer.Length
+    }
+
     /// The IRP and the buffer to pass to WskSend.
     ///
     /// # Safety
@@ -252,7 +257,7 @@ kernel_fn! {
         let endpoint = unsafe { &*endpoint.cast::<Endpoint<C>>() };
         // SAFETY: W1.
         unsafe { release(slot) };
-        endpoint.sends.fetch_sub(1, Ordering::Release);
+        endpoint.sends.remove(wanted);
         let sent = NT_SUCCESS(status) && octets == wanted;
         let failed = if sent { Events::SENT } else { Events::SEND_FAILED };
         endpoint.post(Events::SENT.with(failed));

@@ -73,12 +73,10 @@ impl<C: Client> Slab<C> {
         chunk.0.get(index % CHUNK_SLOTS)
     }
 
-    /// Takes a slot; `None` at the bound or when memory is short. IRQL <= DISPATCH.
+    /// Takes a slot; `None` when there are as many as there may be (rounded up to whole chunks) and
+    /// none is free, or when memory is short. IRQL <= DISPATCH.
     pub(super) fn take(&self, provider: *const Provider<C>) -> Option<&Endpoint<C>> {
-        if self.live.fetch_add(1, Ordering::AcqRel) >= self.slots_max {
-            self.live.fetch_sub(1, Ordering::AcqRel);
-            return None;
-        }
+        self.live.fetch_add(1, Ordering::AcqRel);
         let here = processor::current() % self.free.len().max(1);
         loop {
             if let Some(slot) = self.pop(here) {
@@ -95,10 +93,14 @@ impl<C: Client> Slab<C> {
         }
     }
 
-    /// Gives a slot back; returns how many stay in use.
-    pub(super) fn give(&self, index: u32) -> u32 {
+    /// Gives a slot back, which counts as in use until [`Slab::count_gone`].
+    pub(super) fn give(&self, index: u32) {
         self.push(processor::current(), index);
-        self.live.fetch_sub(1, Ordering::AcqRel) - 1
+    }
+
+    /// Counts a slot that was given back; returns how many stay in use.
+    pub(super) fn count_gone(&self) -> u32 {
+        self.live.fetch_sub(1, Ordering::SeqCst) - 1
     }
 
     fn pop(&self, list: usize) -> Option<&Endpoint<C>> {

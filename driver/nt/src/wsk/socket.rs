@@ -81,7 +81,12 @@ impl<'s, C: Client> Socket<'s, C> {
 
     /// Sends submitted and not completed.
     pub fn sends_in_flight(&self) -> u32 {
-        self.endpoint.sends.load(Ordering::Relaxed)
+        self.endpoint.sends.count()
+    }
+
+    /// Octets in them.
+    pub fn octets_in_flight(&self) -> u64 {
+        self.endpoint.sends.octets()
     }
 
     /// True from [`Socket::close`] on.
@@ -102,10 +107,7 @@ impl<'s, C: Client> Socket<'s, C> {
 
     /// Room to build a send in; `None` when memory is short.
     pub fn outgoing(&self) -> Option<Outgoing<C>> {
-        Outgoing::take(
-            self.endpoint.provider().send_list()?,
-            self.endpoint.provider().worker().is_some(),
-        )
+        Outgoing::take(self.endpoint.provider().send_list()?, self.endpoint.provider().is_by_irp())
     }
 
     /// The socket's functions while calls are allowed (C2), with the socket.
@@ -123,7 +125,7 @@ impl<'s, C: Client> Socket<'s, C> {
         let Some((socket, table)) = self.functions() else { return };
         let Some(send) = table.WskSend else { return };
         let Some(mut slot) = outgoing.seal(self.endpoint) else { return };
-        self.endpoint.sends.fetch_add(1, Ordering::Relaxed);
+        self.endpoint.sends.add(slot.octets());
         // SAFETY: the slot is sealed: idle IRP, final place, alive until its completion.
         let (irp, buffer) = unsafe { slot.prepare(Some(send_complete::<C>)) };
         // SAFETY: (a) connected, no close begun, and this runner is the only caller (C1, C2);
@@ -151,7 +153,7 @@ impl<'s, C: Client> Socket<'s, C> {
         if !self.link.gated || self.link.restarted || self.link.restarting {
             return;
         }
-        if self.endpoint.provider().worker().is_some() {
+        if self.endpoint.provider().is_by_irp() {
             // The octets are ours: they are shown again by the runner, which this is.
             self.link.receive_began();
             return;

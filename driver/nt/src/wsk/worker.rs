@@ -1,74 +1,72 @@
-//! Serving by IRP: the worker thread, and the connections it accepts.
+//! The worker: a thread at PASSIVE_LEVEL that makes every call on the listening socket.
 //!
-//! Completions only leave an event and queue its connection; the worker runs what is queued. So no
-//! WSK function is called in a completion routine, and every call is made at PASSIVE_LEVEL.
+//! So no call can be in progress when the listener is closed. It closes a listener that died and
+//! opens another one, decides about pended requests, and does for the client what takes long.
+//!
+//! By IRP it also accepts, and is the runner of every connection: completions only leave an event
+//! and queue its connection; the worker runs what is queued. So no WSK function is called in a
+//! completion routine, and every call is made at PASSIVE_LEVEL.
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use nt_sys::io::{DEVICE_OBJECT, IRP};
-use nt_sys::kernel_fn;
-use nt_sys::ntdef::{
-    NT_SUCCESS, NTSTATUS, PVOID, STATUS_FILE_FORCED_CLOSED, STATUS_MORE_PROCESSING_REQUIRED,
-};
-use nt_sys::wsk::{SOCKADDR, WSK_PROVIDER_BASIC_DISPATCH, WSK_SOCKET};
+use nt_sys::io::IRP;
+use nt_sys::ntdef::NTSTATUS;
 
-use super::Client;
-use super::address::from_sockaddr;
-use super::endpoint::{Endpoint, Events};
-use super::intake::{Intake, receive_list};
+use super::accepting::Accepting;
+use super::door::Door;
+use super::endpoint::Endpoint;
+use super::intake::receive_list;
 use super::provider::Provider;
 use super::slab::NONE;
-use crate::irp::{EmbeddedIrp, SyncRequest, outcome};
+use super::{Client, Listening};
+use crate::irp::SyncRequest;
 use crate::lookaside::RawLookaside;
 use crate::pool::PoolBox;
-use crate::{Event, Passive, PoolArc, Result, SystemThread, ThreadRoutine, bug_check};
+use crate::{Event, Passive, PoolArc, Result, SystemThread, ThreadRoutine};
 
-/// No WskAccept is under way.
-const IDLE: u32 = 0;
-/// One is.
-const ACCEPTING: u32 = 1;
-/// It completed, and what became of it is in `accepted`.
-const ACCEPTED: u32 = 2;
+/// Ticks from the death of a listener to the first try to open another one; doubled each time.
+const REOPEN_TICKS_MIN: u32 = 2;
+const REOPEN_TICKS_MAX: u32 = 512;
 
-/// The worker's queue, and its WskAccept.
+/// The thread, and what it waits for.
 ///
-/// K1: `accepted` and the addresses are the provider's in ACCEPTING, else the worker's. K2: the
-/// thread begins when the listener is bound and has ended before the NPI is released.
+/// K2: the thread begins when the listener is bound and has ended before the NPI is released.
 /// K3: `reserve` is used by the thread, and while there is none by who starts and stops it.
 pub(super) struct Worker<C: Client> {
     /// Connections to run, a stack linked by `next`; each is in it once, for it is RUNNING.
     queue: AtomicU32,
     /// Something is queued or has changed.
     wake: Event,
-    phase: AtomicU32,
-    accept: EmbeddedIrp,
-    local: UnsafeCell<SOCKADDR>,
-    remote: UnsafeCell<SOCKADDR>,
-    accepted: UnsafeCell<(NTSTATUS, usize)>,
+    pub(super) accepting: Accepting,
     /// Closes the listener, and accepted sockets that cannot be kept, whatever memory there is.
     reserve: UnsafeCell<PoolBox<SyncRequest>>,
-    /// A WskAccept failed: the next one waits for the tick.
-    resting: AtomicBool,
-    /// The listener is to be closed, and has been.
+    /// The listener is dead, and to be closed.
+    lost: AtomicBool,
+    /// Ticks until another one is tried; 0 = there is one.
+    reopen_in: AtomicU32,
+    /// How many ticks that were at first.
+    reopen_after: AtomicU32,
+    /// Milliseconds of a tick.
+    tick_ms: u32,
+    /// The listener is to be closed for good, and has been.
     closing: AtomicBool,
     closed: Event,
     ending: AtomicBool,
     thread: UnsafeCell<Option<SystemThread<Provider<C>>>>,
-    receive_list: RawLookaside,
+    pub(super) receive_list: RawLookaside,
 }
 
 impl<C: Client> Worker<C> {
-    pub(super) fn new() -> Result<Worker<C>> {
+    pub(super) fn new(tick_ms: u32) -> Result<Worker<C>> {
         Ok(Worker {
             queue: AtomicU32::new(NONE),
             wake: Event::new()?,
-            phase: AtomicU32::new(IDLE),
-            accept: EmbeddedIrp::new(),
-            local: UnsafeCell::new(SOCKADDR::default()),
-            remote: UnsafeCell::new(SOCKADDR::default()),
-            accepted: UnsafeCell::new((0, 0)),
+            accepting: Accepting::new(),
             reserve: UnsafeCell::new(SyncRequest::new()?),
-            resting: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+            reopen_in: AtomicU32::new(0),
+            reopen_after: AtomicU32::new(REOPEN_TICKS_MIN),
+            tick_ms,
             closing: AtomicBool::new(false),
             closed: Event::new()?,
             ending: AtomicBool::new(false),
@@ -77,7 +75,7 @@ impl<C: Client> Worker<C> {
         })
     }
 
-    /// Begins to accept and to run connections; once, the listener is bound.
+    /// Begins; once, the listener is bound.
     pub(super) fn start(&self, passive: &Passive, provider: PoolArc<Provider<C>>) -> Result<()> {
         self.wake.set();
         let thread = SystemThread::start(passive, provider)?;
@@ -86,9 +84,25 @@ impl<C: Client> Worker<C> {
         Ok(())
     }
 
-    /// Waits until no connection is accepted any more. False when there is no thread: then the
-    /// listener is still the caller's to close.
-    pub(super) fn stop_accepting(&self, passive: &Passive) -> bool {
+    /// Something is to be done. IRQL <= DISPATCH.
+    pub(super) fn wake(&self) {
+        self.wake.set();
+    }
+
+    /// The provider says that the listener is dead. IRQL <= DISPATCH.
+    pub(super) fn listener_lost(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.wake.set();
+    }
+
+    /// True when the listener is to be closed for good.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Waits until the listener is closed. False when there is no thread: then the listener is
+    /// still the caller's to close.
+    pub(super) fn stop_listening(&self, passive: &Passive) -> bool {
         // SAFETY: as in `start`.
         if unsafe { &*self.thread.get() }.is_none() {
             return false;
@@ -130,13 +144,16 @@ impl<C: Client> Worker<C> {
         }
     }
 
-    /// A tick: an accept that failed is tried again. So is a wake that has had no effect, which on
-    /// Wine happens when the worker is just beginning to wait.
+    /// A tick: what failed is tried again. So is a wake that has had no effect, which on Wine
+    /// happens when the worker is just beginning to wait.
     pub(super) fn tick(&self) {
-        let rested = self.resting.swap(false, Ordering::AcqRel);
-        let left = self.queue.load(Ordering::Acquire) != NONE
-            || self.phase.load(Ordering::Acquire) == ACCEPTED;
-        if rested || left {
+        let rested = self.accepting.end_rest();
+        let left = self.queue.load(Ordering::Acquire) != NONE || self.accepting.has_accepted();
+        let count_down = |ticks: u32| ticks.checked_sub(1).filter(|left| *left > 0);
+        let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
+        // At the last tick it stays 1, for the worker to see.
+        let reopens = self.reopen_in.fetch_update(set, fetch, count_down) == Err(1);
+        if rested || left || reopens {
             self.wake.set();
         }
     }
@@ -144,132 +161,68 @@ impl<C: Client> Worker<C> {
 
 impl<C: Client> ThreadRoutine for Provider<C> {
     fn run(&self, passive: &Passive) {
-        let Some(worker) = self.worker() else { return };
+        let worker = &self.worker;
         while !worker.ending.load(Ordering::Acquire) {
             worker.wake.wait(passive);
             // Before looking: what comes now is either seen or wakes again.
             worker.wake.clear();
-            self.accept_turn(passive, worker);
-            self.run_queued(worker);
+            self.keep_listener(passive);
+            self.client().attend(&Door::new(self));
+            if self.is_by_irp() {
+                self.accept_turn(passive);
+                self.run_queued();
+            }
         }
     }
 }
 
 impl<C: Client> Provider<C> {
-    fn run_queued(&self, worker: &Worker<C>) {
-        let mut index = worker.queue.swap(NONE, Ordering::Acquire);
+    /// Closes a listener that is dead or no longer wanted; opens another one when it is time.
+    fn keep_listener(&self, passive: &Passive) {
+        let worker = &self.worker;
+        if worker.is_closing() {
+            self.close_listener(passive);
+            // The close has completed a WskAccept that was under way, which is taken here.
+            if self.is_by_irp() {
+                self.accept_turn(passive);
+            }
+            worker.closed.set();
+        } else if worker.lost.swap(false, Ordering::AcqRel) {
+            self.client().listener(Listening::Lost);
+            self.close_listener(passive);
+            // It may have said so twice, and says nothing any more.
+            worker.lost.store(false, Ordering::Release);
+            worker.reopen_after.store(REOPEN_TICKS_MIN, Ordering::Relaxed);
+            worker.reopen_in.store(REOPEN_TICKS_MIN, Ordering::Release);
+        } else if worker.reopen_in.load(Ordering::Acquire) == 1 {
+            self.try_reopen(passive);
+        }
+    }
+
+    fn try_reopen(&self, passive: &Passive) {
+        let worker = &self.worker;
+        match self.reopen(passive) {
+            Ok(()) => {
+                worker.reopen_in.store(0, Ordering::Release);
+                self.client().listener(Listening::Restored);
+            }
+            Err(status) => {
+                let ticks = worker.reopen_after.load(Ordering::Relaxed).saturating_mul(2);
+                let ticks = ticks.min(REOPEN_TICKS_MAX);
+                worker.reopen_after.store(ticks, Ordering::Relaxed);
+                worker.reopen_in.store(ticks, Ordering::Release);
+                let wait_ms = ticks.saturating_mul(worker.tick_ms);
+                self.client().listener(Listening::Failed(status, wait_ms));
+            }
+        }
+    }
+
+    fn run_queued(&self) {
+        let mut index = self.worker.queue.swap(NONE, Ordering::Acquire);
         while let Some(endpoint) = self.slot(index) {
             // Read first: the connection may be queued again as soon as it was run.
             index = endpoint.next.load(Ordering::Relaxed);
             endpoint.run_turn();
         }
-    }
-
-    /// Takes what was accepted, and accepts on, or closes the listener when that was asked for.
-    fn accept_turn(&self, passive: &Passive, worker: &Worker<C>) {
-        loop {
-            if worker.phase.load(Ordering::Acquire) == ACCEPTED {
-                // SAFETY: K1.
-                let (status, socket) = unsafe { *worker.accepted.get() };
-                worker.phase.store(IDLE, Ordering::Relaxed);
-                if NT_SUCCESS(status) {
-                    self.take_accepted(
-                        passive,
-                        worker,
-                        core::ptr::with_exposed_provenance_mut(socket),
-                    );
-                } else if !worker.closing.load(Ordering::Acquire) {
-                    if status == STATUS_FILE_FORCED_CLOSED {
-                        self.client().listener_lost();
-                    }
-                    worker.resting.store(true, Ordering::Release);
-                }
-            }
-            if worker.closing.load(Ordering::Acquire) {
-                // Completes a WskAccept that is under way, which is then taken here.
-                self.close_listener(passive);
-                if worker.phase.load(Ordering::Acquire) == IDLE {
-                    worker.closed.set();
-                }
-                if worker.phase.load(Ordering::Acquire) != ACCEPTED {
-                    return;
-                }
-            } else if worker.phase.load(Ordering::Relaxed) != IDLE
-                || worker.resting.load(Ordering::Acquire)
-            {
-                return;
-            } else {
-                self.accept(worker);
-            }
-        }
-    }
-
-    fn accept(&self, worker: &Worker<C>) {
-        let Ok((socket, table)) = self.listener() else { return };
-        let Some(accept) = table.WskAccept else { return };
-        worker.phase.store(ACCEPTING, Ordering::Release);
-        let context = core::ptr::from_ref(worker).cast_mut().cast();
-        let irp = &raw const worker.accept;
-        // SAFETY: idle: the phase was IDLE; the worker is part of the provider and stays.
-        let irp = unsafe { EmbeddedIrp::prepare(irp, Some(accept_complete::<C>), context) };
-        let null = core::ptr::null_mut();
-        // SAFETY: the worker closes the listener itself, so it is open during the call; the
-        // addresses stay until the completion (K1). Without a table no event comes.
-        unsafe {
-            accept(socket, 0, null, core::ptr::null(), worker.local.get(), worker.remote.get(), irp)
-        };
-    }
-
-    fn take_accepted(&self, passive: &Passive, worker: &Worker<C>, socket: *mut WSK_SOCKET) {
-        // SAFETY: K1: filled in by the request.
-        let remote = unsafe { from_sockaddr(worker.remote.get()) };
-        if worker.closing.load(Ordering::Acquire) {
-            return refuse(passive, worker, socket);
-        }
-        let Some(endpoint) = self.take_slot() else {
-            self.client().crowded(&remote, None);
-            return refuse(passive, worker, socket);
-        };
-        let Some(intake) = Intake::take(&worker.receive_list) else {
-            self.connection_gone(endpoint.index);
-            self.client().crowded(&remote, None);
-            return refuse(passive, worker, socket);
-        };
-        let Some(state) = self.client().accept(&remote, None, &endpoint.mark) else {
-            drop(intake);
-            self.connection_gone(endpoint.index);
-            return refuse(passive, worker, socket);
-        };
-        endpoint.occupy(socket, state, Some(intake));
-        endpoint.post(Events::OPENED);
-    }
-}
-
-/// Closes an accepted socket that nobody will serve.
-fn refuse<C: Client>(passive: &Passive, worker: &Worker<C>, socket: *mut WSK_SOCKET) {
-    // SAFETY: accepted just now, ours to close.
-    let table = unsafe { (*socket).Dispatch };
-    // SAFETY: C6: every table begins with the basic one.
-    let table = unsafe { &*table.cast::<WSK_PROVIDER_BASIC_DISPATCH>() };
-    let Some(close) = table.WskCloseSocket else {
-        bug_check("socket that cannot be closed", socket.addr());
-    };
-    // SAFETY: nothing else was called on the socket.
-    worker.close(passive, |irp| unsafe { close(socket, irp) });
-}
-
-kernel_fn! {
-    unsafe fn accept_complete<C: Client>(
-        _d: *mut DEVICE_OBJECT, irp: *mut IRP, context: PVOID,
-    ) -> NTSTATUS {
-        // SAFETY: the context given in `accept`: the worker stays until its WskAccept completed.
-        let worker = unsafe { &*context.cast::<Worker<C>>() };
-        // SAFETY: in the completion routine.
-        let outcome = unsafe { outcome(irp) };
-        // SAFETY: K1.
-        unsafe { *worker.accepted.get() = outcome };
-        worker.phase.store(ACCEPTED, Ordering::Release);
-        worker.wake.set();
-        STATUS_MORE_PROCESSING_REQUIRED
     }
 }

@@ -5,22 +5,7 @@ use std::os::fd::AsFd;
 use rustix::io::Errno;
 use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sockopt};
 
-/// What came.
-pub(crate) enum Received {
-    /// Octets; `more` when there may be others behind them.
-    Octets {
-        /// How many.
-        octets: usize,
-        /// The buffer was filled.
-        more: bool,
-    },
-    /// Nothing yet.
-    Nothing,
-    /// The peer ended its side.
-    End,
-    /// The connection is dead.
-    Reset,
-}
+use crate::transport::Received;
 
 /// Receives once.
 pub(crate) fn receive(file: impl AsFd, buffer: &mut [u8]) -> Received {

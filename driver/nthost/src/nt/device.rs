@@ -6,14 +6,16 @@ use nt_sys::io::{
     IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_SIZE_ONE,
 };
 use nt_sys::ntdef::{
-    BOOLEAN, NT_SUCCESS, NTSTATUS, STATUS_INVALID_DEVICE_REQUEST, STATUS_OBJECT_NAME_COLLISION,
-    STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING,
+    BOOLEAN, NT_SUCCESS, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST,
+    STATUS_OBJECT_NAME_COLLISION, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING,
 };
 
 use super::handle::text;
 use super::lock;
 use crate::ledger::{Item, Ledger};
 use crate::processor::require_irql;
+use crate::sim::fault;
+use crate::sim::freedom::Freedom;
 use crate::verifier::{Rule, violation};
 
 struct Device {
@@ -52,6 +54,9 @@ pub unsafe extern "win64" fn IoCreateDevice(
     let name = unsafe { text(name) };
     if extension != 0 || characteristics & FILE_DEVICE_SECURE_OPEN == 0 {
         violation(Rule::Flags, export, name, "extension, or no FILE_DEVICE_SECURE_OPEN", None);
+    }
+    if fault::fails(export, Freedom::NoMemory) {
+        return STATUS_INSUFFICIENT_RESOURCES;
     }
     let mut devices = lock(&DEVICES);
     if devices.all.iter().any(|device| device.name.eq_ignore_ascii_case(&name)) {
@@ -96,6 +101,9 @@ pub unsafe extern "win64" fn IoCreateSymbolicLink(
     let link = unsafe { text(link) };
     // SAFETY: the caller's.
     let device = unsafe { text(device) };
+    if fault::fails("IoCreateSymbolicLink", Freedom::NoMemory) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let mut devices = lock(&DEVICES);
     if devices.links.iter().any(|(known, _)| known.eq_ignore_ascii_case(&link)) {
         return STATUS_OBJECT_NAME_COLLISION;

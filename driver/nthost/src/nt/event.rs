@@ -7,6 +7,8 @@ use nt_sys::ntdef::{BOOLEAN, LARGE_INTEGER, NTSTATUS, PVOID, STATUS_SUCCESS};
 
 use super::lock;
 use crate::processor::{self, require_irql};
+use crate::sim::actor::{self, Wait};
+use crate::sim::world;
 use crate::verifier::{Rule, violation};
 
 /// Guards the signal state of every event; waits are rare.
@@ -125,6 +127,10 @@ pub unsafe extern "win64" fn KeWaitForSingleObject(
     // A system thread may have nothing to do for as long as it pleases.
     let endless = processor::is_system_thread();
     let wait_max = crate::host::state().wait_max;
+    if world::is_on() {
+        simulated_wait(export, event, endless);
+        return STATUS_SUCCESS;
+    }
     let start = Instant::now();
     let mut guard = lock(&SIGNALS);
     while !is_signalled(export, event) {
@@ -132,10 +138,36 @@ pub unsafe extern "win64" fn KeWaitForSingleObject(
         let waited = CHANGED.wait_timeout(guard, if endless { wait_max } else { left });
         guard = waited.unwrap_or_else(PoisonError::into_inner).0;
         if !endless && start.elapsed() >= wait_max && !is_signalled(export, event) {
-            let (sockets, _) = crate::wsk::slots::open();
-            let detail = format!("not signalled for {wait_max:?}; {sockets} sockets are open");
-            violation(Rule::Wait, export, format!("event {event:p}"), detail, None);
+            drop(guard);
+            never(export, event);
         }
     }
     STATUS_SUCCESS
+}
+
+/// Reports a wait that has taken too long.
+fn never(export: &'static str, event: *mut KEVENT) -> ! {
+    let wait_max = crate::host::state().wait_max;
+    let (sockets, _) = crate::wsk::slots::open();
+    let detail = format!("not signalled for {wait_max:?}; {sockets} sockets are open");
+    violation(Rule::Wait, export, format!("event {event:p}"), detail, None)
+}
+
+fn simulated_wait(export: &'static str, event: *mut KEVENT, endless: bool) {
+    let wait_max = u64::try_from(crate::host::state().wait_max.as_nanos() / 100);
+    let until = super::time::now().saturating_add(wait_max.unwrap_or(u64::MAX));
+    let until = if endless { u64::MAX } else { until };
+    while !is_signalled(export, event) {
+        if super::time::now() >= until {
+            never(export, event);
+        }
+        actor::pause(Wait::Object { object: event.expose_provenance(), until });
+    }
+}
+
+/// True when the event or thread at `object` is signalled.
+pub(crate) fn is_set(object: usize) -> bool {
+    let object: *mut KEVENT = core::ptr::with_exposed_provenance_mut(object);
+    // SAFETY: an actor waits for it, so the driver keeps it.
+    unsafe { (*object).Header.SignalState != 0 }
 }

@@ -1,13 +1,16 @@
 //! Files: those that the host was started with.
 use nt_sys::ntdef::{
     HANDLE, IO_STATUS_BLOCK, LARGE_INTEGER, NTSTATUS, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES, PVOID,
-    STATUS_END_OF_FILE, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
+    STATUS_END_OF_FILE, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER,
+    STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
 };
 use nt_sys::zw::{FILE_OPEN, FILE_STANDARD_INFORMATION, FileStandardInformation};
 
 use super::handle::{self, Target, text};
 use crate::host::state;
 use crate::processor::require_irql;
+use crate::sim::fault;
+use crate::sim::freedom::Freedom;
 use crate::verifier::{Rule, violation};
 
 /// Opens a file.
@@ -45,6 +48,9 @@ pub unsafe extern "win64" fn ZwCreateFile(
     let name = unsafe { text(attributes.ObjectName) };
     let found = state().files.iter().find(|(n, _)| n.eq_ignore_ascii_case(&name));
     let Some((_, octets)) = found else { return STATUS_OBJECT_NAME_NOT_FOUND };
+    if fault::fails(export, Freedom::NoMemory) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: the caller's.
     unsafe { file.write(handle::open(export, Target::File(octets.clone()))) };
     // SAFETY: the caller's.
@@ -78,6 +84,9 @@ pub unsafe extern "win64" fn ZwReadFile(
     _key: *mut u32,
 ) -> NTSTATUS {
     let contents = octets_of("ZwReadFile", file);
+    if fault::fails("ZwReadFile", Freedom::NoMemory) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: the caller's.
     let offset = unsafe { offset.read() };
     // SAFETY: every bit pattern of the union is an i64.
@@ -108,6 +117,9 @@ pub unsafe extern "win64" fn ZwQueryInformationFile(
     class: i32,
 ) -> NTSTATUS {
     let contents = octets_of("ZwQueryInformationFile", file);
+    if fault::fails("ZwQueryInformationFile", Freedom::NoMemory) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let size = size_of::<FILE_STANDARD_INFORMATION>();
     if class != FileStandardInformation || (octets as usize) < size {
         return STATUS_INVALID_PARAMETER;

@@ -2,10 +2,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nt_sys::ex::{LOOKASIDE_LIST_EX, NonPagedPoolNx, SLIST_ENTRY, SLIST_HEADER};
-use nt_sys::ntdef::{DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_SUCCESS};
+use nt_sys::ntdef::{
+    DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS,
+};
 
 use crate::ledger::Register;
 use crate::processor::require_irql;
+use crate::sim::freedom::Freedom;
+use crate::sim::{self, actor, fault};
 use crate::verifier::{Rule, Site, violation};
 
 pub(crate) static LISTS: Register = Register::new("lookaside lists");
@@ -35,6 +39,7 @@ fn with_list<R>(head: *mut SLIST_HEADER, f: impl FnOnce(&mut SLIST_HEADER) -> R)
 pub unsafe extern "win64" fn ExpInterlockedPopEntrySList(
     head: *mut SLIST_HEADER,
 ) -> *mut SLIST_ENTRY {
+    actor::export_called("ExpInterlockedPopEntrySList");
     with_list(head, |list| {
         let entry: *mut SLIST_ENTRY = core::ptr::with_exposed_provenance_mut(list.Region as usize);
         if !entry.is_null() {
@@ -56,6 +61,7 @@ pub unsafe extern "win64" fn ExpInterlockedPushEntrySList(
     head: *mut SLIST_HEADER,
     entry: *mut SLIST_ENTRY,
 ) -> *mut SLIST_ENTRY {
+    actor::export_called("ExpInterlockedPushEntrySList");
     with_list(head, |list| {
         let first = core::ptr::with_exposed_provenance_mut(list.Region as usize);
         // SAFETY: the caller's.
@@ -99,6 +105,9 @@ pub unsafe extern "win64" fn ExInitializeLookasideListEx(
 ) -> NTSTATUS {
     let export = "ExInitializeLookasideListEx";
     require_irql(export, DISPATCH_LEVEL);
+    if fault::fails(export, Freedom::NoMemory) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let plain = own_allocate.is_null() && own_free.is_null() && flags == 0 && depth == 0;
     if !plain
         || pool != NonPagedPoolNx
@@ -119,7 +128,7 @@ pub unsafe extern "win64" fn ExInitializeLookasideListEx(
     }
     // SAFETY: every field is plain data for which zero is valid.
     let mut value: LOOKASIDE_LIST_EX = unsafe { core::mem::zeroed() };
-    value.Depth = DEPTH;
+    value.Depth = sim::lookaside_depth(DEPTH);
     value.MaximumDepth = DEPTH;
     value.Type = pool;
     value.Tag = tag;

@@ -8,6 +8,8 @@ use nt_sys::ntdef::{BOOLEAN, DISPATCH_LEVEL, PVOID};
 
 use crate::ledger::Register;
 use crate::processor::require_irql;
+use crate::sim::freedom::Freedom;
+use crate::sim::{fault, indication};
 use crate::verifier::{Rule, Site, violation};
 
 pub(crate) static MDLS: Register = Register::new("MDLs");
@@ -126,7 +128,7 @@ pub unsafe extern "win64" fn IoBuildPartialMdl(
     target.MappedSystemVa = address;
 }
 
-/// Maps an MDL. Everything that drivers see here is mapped already.
+/// Maps an MDL. Where nothing is simulated, everything that drivers see is mapped already.
 ///
 /// # Safety
 /// `mdl` is a valid MDL.
@@ -139,11 +141,18 @@ pub unsafe extern "win64" fn MmMapLockedPagesSpecifyCache(
     _bugcheck: u32,
     _priority: u32,
 ) -> PVOID {
-    violation(
-        Rule::Mdl,
-        "MmMapLockedPagesSpecifyCache",
-        format!("{mdl:p}"),
-        "mapped without having been built or indicated",
-        None,
-    )
+    let export = "MmMapLockedPagesSpecifyCache";
+    require_irql(export, DISPATCH_LEVEL);
+    if !indication::is_indicated(mdl.addr()) {
+        let detail = "mapped without having been built or indicated";
+        violation(Rule::Mdl, export, format!("{mdl:p}"), detail, None);
+    }
+    if fault::fails(export, Freedom::NotMapped) {
+        return core::ptr::null_mut();
+    }
+    // SAFETY: indicated, so it exists, and the caller's alone.
+    let fields = unsafe { &mut *mdl };
+    fields.MdlFlags |= MDL_MAPPED_TO_SYSTEM_VA;
+    fields.MappedSystemVa = address_of(fields);
+    fields.MappedSystemVa
 }

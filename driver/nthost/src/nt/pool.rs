@@ -9,6 +9,8 @@ use nt_sys::ntdef::{DISPATCH_LEVEL, PVOID};
 use super::lock;
 use crate::ledger::{Item, Ledger};
 use crate::processor::require_irql;
+use crate::sim::fault;
+use crate::sim::freedom::Freedom;
 use crate::verifier::{Rule, Site, violation};
 
 /// Fills freed memory, so that its use shows.
@@ -79,6 +81,9 @@ pub unsafe extern "win64" fn ExAllocatePoolWithTag(pool: i32, octets: usize, tag
 /// Allocates for `export`.
 pub(crate) fn allocate(export: &'static str, octets: usize, tag: u32) -> PVOID {
     let Some(layout) = layout(octets) else { return core::ptr::null_mut() };
+    if fault::fails(export, Freedom::NoMemory) {
+        return core::ptr::null_mut();
+    }
     // SAFETY: the size is not zero.
     let block = unsafe { alloc_zeroed(layout) };
     if block.is_null() {

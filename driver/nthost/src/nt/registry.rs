@@ -1,13 +1,16 @@
 //! The driver's registry key.
 use nt_sys::ntdef::{
     HANDLE, NTSTATUS, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES, PVOID, STATUS_BUFFER_OVERFLOW,
-    STATUS_BUFFER_TOO_SMALL, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING,
+    STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES, STATUS_OBJECT_NAME_NOT_FOUND,
+    STATUS_SUCCESS, UNICODE_STRING,
 };
 use nt_sys::zw::{KeyValuePartialInformation, REG_DWORD, REG_MULTI_SZ, REG_SZ};
 
 use super::handle::{self, Target, text};
 use crate::host::{Value, state};
 use crate::processor::require_irql;
+use crate::sim::fault;
+use crate::sim::freedom::Freedom;
 use crate::verifier::{Rule, violation};
 
 /// Octets before the data of a KEY_VALUE_PARTIAL_INFORMATION.
@@ -33,6 +36,9 @@ pub unsafe extern "win64" fn ZwOpenKey(
     let name = unsafe { text(attributes.ObjectName) };
     if !name.eq_ignore_ascii_case(&state().parameters_path()) {
         return STATUS_OBJECT_NAME_NOT_FOUND;
+    }
+    if fault::fails("ZwOpenKey", Freedom::NoMemory) {
+        return STATUS_INSUFFICIENT_RESOURCES;
     }
     // SAFETY: the caller's.
     unsafe { key.write(handle::open("ZwOpenKey", Target::Parameters)) };
@@ -67,6 +73,9 @@ pub unsafe extern "win64" fn ZwQueryValueKey(
     else {
         violation(Rule::Flags, export, format!("handle {key:p}"), "not a key, or class", None);
     };
+    if fault::fails(export, Freedom::NoMemory) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: the caller's.
     let name = unsafe { text(name) };
     // The last one given wins.

@@ -5,6 +5,8 @@ use nt_sys::ke::KSPIN_LOCK;
 use nt_sys::ntdef::{DISPATCH_LEVEL, KIRQL};
 
 use crate::processor::{self, require_irql};
+use crate::sim::actor::{self, Wait};
+use crate::sim::world;
 use crate::verifier::{Rule, violation};
 
 fn atomic<'l>(lock: *mut KSPIN_LOCK) -> &'l AtomicUsize {
@@ -27,11 +29,22 @@ pub unsafe extern "win64" fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) 
         if owner == me {
             violation(Rule::SpinLock, export, format!("lock {lock:p}"), "acquired twice", None);
         }
+        if world::is_on() {
+            actor::pause(Wait::Lock(lock.expose_provenance()));
+            continue;
+        }
         spins += 1;
         // The owner may be a thread that the operating system does not run at the moment.
         if spins.is_multiple_of(64) { std::thread::yield_now() } else { std::hint::spin_loop() }
     }
-    processor::raise_irql(DISPATCH_LEVEL)
+    let before = processor::raise_irql(DISPATCH_LEVEL);
+    actor::export_called("lock acquired");
+    before
+}
+
+/// True when nobody has the lock at `address`.
+pub(crate) fn is_free(address: usize) -> bool {
+    atomic(core::ptr::with_exposed_provenance_mut(address)).load(Ordering::Relaxed) == 0
 }
 
 /// Releases.
@@ -45,4 +58,5 @@ pub unsafe extern "win64" fn KeReleaseSpinLock(lock: *mut KSPIN_LOCK, irql: KIRQ
         violation(Rule::SpinLock, export, format!("lock {lock:p}"), "released by another", None);
     }
     processor::set_irql(irql);
+    actor::export_called(export);
 }

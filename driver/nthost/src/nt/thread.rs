@@ -9,7 +9,9 @@ use nt_sys::ps::KSTART_ROUTINE;
 use super::event;
 use super::handle::{self, Target};
 use crate::ledger::{Ledger, Register};
-use crate::processor::{self, require_irql};
+use crate::processor::{self, Context, require_irql};
+use crate::sim::freedom::Freedom;
+use crate::sim::{actor, fault, world};
 use crate::verifier::{Rule, Site, violation};
 
 static THREADS: Register = Register::new("system threads");
@@ -65,9 +67,14 @@ pub unsafe extern "win64" fn PsCreateSystemThread(
     let object: &'static mut KEVENT = Box::leak(Box::new(event::thread_object()));
     let object = core::ptr::from_mut(object).expose_provenance();
     let start = Start { routine, context, object };
+    if fault::fails(export, Freedom::NoMemory) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     THREADS.add(object, Site::here(export));
-    let named = std::thread::Builder::new().name("system thread".to_owned());
-    if named.spawn(move || start.run()).is_err() {
+    let name = "system thread".to_owned();
+    if world::is_on() {
+        actor::spawn(name, Context::of_host(), move || start.run());
+    } else if std::thread::Builder::new().name(name).spawn(move || start.run()).is_err() {
         THREADS.remove(object);
         return STATUS_INSUFFICIENT_RESOURCES;
     }

@@ -1,13 +1,36 @@
 //! System time and processors.
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use nt_sys::ke::PROCESSOR_NUMBER;
 use nt_sys::ntdef::LARGE_INTEGER;
 
 use crate::processor;
+use crate::sim::{self, world};
 
 /// 100 ns from 1601 to 1970.
 const UNIX_EPOCH_TICKS: u64 = 116_444_736_000_000_000;
+
+/// When a simulated machine starts: 2024-01-01, 100 ns since 1970.
+const SIMULATED_START: u64 = 1_704_067_200 * 10_000_000;
+
+/// 100 ns since some moment before the machine started.
+pub(crate) fn now() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    if world::is_on() {
+        return world::with(|world| world.now());
+    }
+    u64::try_from(START.elapsed().as_nanos() / 100).unwrap_or(u64::MAX)
+}
+
+/// 100 ns since 1970.
+fn since_unix_epoch() -> u64 {
+    if world::is_on() {
+        return SIMULATED_START + now();
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos() / 100).unwrap_or(0)
+}
 
 /// The time, 100 ns since 1601.
 ///
@@ -15,8 +38,7 @@ const UNIX_EPOCH_TICKS: u64 = 116_444_736_000_000_000;
 /// `now` is writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeQuerySystemTimePrecise(now: *mut LARGE_INTEGER) {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let ticks = u64::try_from(since.as_nanos() / 100).unwrap_or(0) + UNIX_EPOCH_TICKS;
+    let ticks = since_unix_epoch() + UNIX_EPOCH_TICKS;
     let value = LARGE_INTEGER { QuadPart: ticks.cast_signed() };
     // SAFETY: the caller's.
     unsafe { now.write(value) };
@@ -38,7 +60,7 @@ pub unsafe extern "win64" fn KeQuerySystemTime(now: *mut LARGE_INTEGER) {
 /// None.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeQueryActiveProcessorCountEx(_group: u16) -> u32 {
-    u32::try_from(crate::host::state().processors.len()).unwrap_or(1)
+    u32::try_from(crate::host::state().processor_count).unwrap_or(1)
 }
 
 /// The processor that runs this code.
@@ -47,7 +69,7 @@ pub unsafe extern "win64" fn KeQueryActiveProcessorCountEx(_group: u16) -> u32 {
 /// `number` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeGetCurrentProcessorNumberEx(number: *mut PROCESSOR_NUMBER) -> u32 {
-    let index = processor::index();
+    let index = sim::current_processor().unwrap_or_else(processor::index);
     if !number.is_null() {
         let value = PROCESSOR_NUMBER { Group: 0, Number: index as u8, Reserved: 0 };
         // SAFETY: the caller's.

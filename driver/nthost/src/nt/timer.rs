@@ -1,13 +1,15 @@
-//! Timers and their DPCs, all on processor 0.
+//! Timers and their DPCs: all on processor 0, or, simulated, on any.
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use nt_sys::ke::{KDEFERRED_ROUTINE, KDPC, KTIMER};
 use nt_sys::ntdef::{BOOLEAN, DISPATCH_LEVEL, LARGE_INTEGER, PVOID};
 
 use super::lock;
+use super::time::now;
 use crate::ledger::Register;
 use crate::processor::{self, Task, require_irql};
+use crate::sim::actor::{self, Wait};
+use crate::sim::world;
 use crate::verifier::{Rule, Site, violation};
 
 pub(crate) static ARMED: Register = Register::new("timers");
@@ -15,8 +17,10 @@ pub(crate) static ARMED: Register = Register::new("timers");
 struct Armed {
     timer: usize,
     dpc: usize,
-    due: Instant,
-    period: Duration,
+    /// In the time of `now`.
+    due: u64,
+    /// In the same unit; 0 for once.
+    period: u64,
 }
 
 static QUEUE: Mutex<Vec<Armed>> = Mutex::new(Vec::new());
@@ -81,8 +85,8 @@ pub unsafe extern "win64" fn KeSetTimerEx(
     let armed = Armed {
         timer: timer.addr(),
         dpc: dpc.expose_provenance(),
-        due: Instant::now() + Duration::from_nanos(due.unsigned_abs().saturating_mul(100)),
-        period: Duration::from_millis(u64::from(period.max(0).cast_unsigned())),
+        due: now() + due.unsigned_abs(),
+        period: u64::from(period.max(0).cast_unsigned()) * 10_000,
     };
     let mut queue = lock(&QUEUE);
     let before = queue.len();
@@ -91,7 +95,9 @@ pub unsafe extern "win64" fn KeSetTimerEx(
     queue.push(armed);
     drop(queue);
     ARMED.add(timer.addr(), Site::here(export));
-    crate::host::state().processor(0).wake();
+    if !world::is_on() {
+        crate::host::state().processor(0).wake();
+    }
     BOOLEAN::from(was_armed)
 }
 
@@ -117,6 +123,9 @@ pub unsafe extern "win64" fn KeFlushQueuedDpcs() {
     if processor::depth() > 0 {
         violation(Rule::WaitInCallback, export, "queued DPCs", processor::callback(), None);
     }
+    if world::is_on() {
+        return actor::pause(Wait::Dpcs);
+    }
     for processor in &crate::host::state().processors {
         let (sender, receiver) = std::sync::mpsc::channel();
         processor.post(Task::Barrier(sender));
@@ -126,37 +135,41 @@ pub unsafe extern "win64" fn KeFlushQueuedDpcs() {
 }
 
 /// When the next timer is due.
-pub(crate) fn next_due() -> Option<Instant> {
+pub(crate) fn next_due() -> Option<u64> {
     lock(&QUEUE).iter().map(|armed| armed.due).min()
 }
 
-/// Runs the DPCs of timers that are due; on processor 0.
-pub(crate) fn run_due() {
-    let now = Instant::now();
-    loop {
-        let mut queue = lock(&QUEUE);
-        let Some(at) = queue.iter().position(|armed| armed.due <= now) else { return };
-        let dpc: *mut KDPC = core::ptr::with_exposed_provenance_mut(queue[at].dpc);
-        if queue[at].period.is_zero() {
-            let armed = queue.remove(at);
+/// Takes the timers that are due: the addresses of their DPCs.
+pub(crate) fn expire(now: u64) -> Vec<usize> {
+    let mut dpcs = Vec::new();
+    let mut queue = lock(&QUEUE);
+    queue.retain_mut(|armed| {
+        if armed.due > now {
+            return true;
+        }
+        if armed.dpc != 0 {
+            dpcs.push(armed.dpc);
+        }
+        // A late timer skips what it missed, as the kernel's do.
+        armed.due = now + armed.period;
+        if armed.period == 0 {
             ARMED.remove(armed.timer);
-        } else {
-            // A late timer skips what it missed, as the kernel's do.
-            queue[at].due = now + queue[at].period;
         }
-        if dpc.is_null() {
-            continue;
-        }
-        // SAFETY: the driver keeps the DPC until cancelled and flushed; read before the lock is
-        // given up, so that a cancel that follows is followed by a flush that waits for this.
-        let fields = unsafe { &*dpc };
-        let (routine, context) = (fields.DeferredRoutine, fields.DeferredContext);
-        drop(queue);
-        if let Some(routine) = routine {
-            let _frame = processor::enter("timer DPC", DISPATCH_LEVEL);
-            // SAFETY: as given by the driver.
-            unsafe { routine(dpc, context, core::ptr::null_mut(), core::ptr::null_mut()) };
-        }
+        armed.period != 0
+    });
+    dpcs
+}
+
+/// Runs a DPC.
+pub(crate) fn run(dpc: usize) {
+    let dpc: *mut KDPC = core::ptr::with_exposed_provenance_mut(dpc);
+    // SAFETY: the driver keeps the DPC until cancelled and flushed, and the flush waits for this.
+    let fields = unsafe { &*dpc };
+    let (routine, context) = (fields.DeferredRoutine, fields.DeferredContext);
+    if let Some(routine) = routine {
+        let _frame = processor::enter("timer DPC", DISPATCH_LEVEL);
+        // SAFETY: as given by the driver.
+        unsafe { routine(dpc, context, core::ptr::null_mut(), core::ptr::null_mut()) };
     }
 }
 

@@ -1,21 +1,21 @@
 //! New connections: the accept event.
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use nt_sys::ntdef::{DISPATCH_LEVEL, STATUS_REQUEST_NOT_ACCEPTED, STATUS_SUCCESS, status_name};
+use nt_sys::ntdef::{STATUS_REQUEST_NOT_ACCEPTED, STATUS_SUCCESS, status_name};
 use nt_sys::wsk::{
-    SOCKADDR, WSK_EVENT_ACCEPT, WSK_EVENT_DISCONNECT, WSK_EVENT_RECEIVE,
-    WSK_FLAG_AT_DISPATCH_LEVEL, WSK_INSPECT_ID,
+    SOCKADDR, WSK_EVENT_ACCEPT, WSK_EVENT_DISCONNECT, WSK_EVENT_RECEIVE, WSK_INSPECT_ID,
 };
 
 use super::connection::{Connection, Life, Shared};
 use super::listener::Listener;
 use super::{registration, slots};
 use crate::host::state;
-use crate::live::{address, listening, stream};
+use crate::live::{address, listening};
 use crate::nt::lock;
 use crate::processor;
+use crate::sim::{self, work, world};
+use crate::transport::Stream;
 use crate::verifier::{Rule, Site, violation};
 
 /// Connections taken at once, so that other processors get their share.
@@ -28,17 +28,30 @@ impl Listener {
             let mut accepted = None;
             self.with_file(|file| accepted = listening::accept(file));
             let Some((file, remote)) = accepted else { return };
-            let shared = lock(&self.shared);
-            let (conditional, local) = (shared.conditional, shared.local);
-            drop(shared);
-            if registration::static_events() & WSK_EVENT_ACCEPT == 0 {
-                self.await_accept(processor, file, remote);
-            } else if conditional {
-                self.request(processor, file, remote);
-            } else {
-                self.establish(processor, file, remote, local, None);
-            }
+            self.arrived(processor, Stream::Live(file), remote);
         }
+    }
+
+    /// A connection is there. On a processor.
+    pub(crate) fn arrived(&'static self, processor: usize, stream: Stream, remote: SocketAddr) {
+        if !Listener::has_events() {
+            work::establishes(&stream);
+            self.await_accept(processor, stream, remote);
+        } else if self.is_conditional() {
+            self.request(processor, stream, remote);
+        } else {
+            work::asks(&stream);
+            self.establish(processor, stream, remote, None);
+        }
+    }
+
+    pub(crate) fn is_conditional(&self) -> bool {
+        lock(&self.shared).conditional
+    }
+
+    /// Connections are told by events.
+    pub(crate) fn has_events() -> bool {
+        registration::static_events() & WSK_EVENT_ACCEPT != 0
     }
 
     /// An address in the family of the listener.
@@ -57,45 +70,52 @@ impl Listener {
     pub(super) fn establish(
         &'static self,
         processor: usize,
-        file: OwnedFd,
+        stream: Stream,
         remote: SocketAddr,
-        local: SOCKADDR,
         inspect_id: Option<WSK_INSPECT_ID>,
     ) {
+        work::establishes(&stream);
         let remote = self.sockaddr(remote);
-        let connection = Self::connection(processor, file, local, remote, inspect_id);
+        let local = lock(&self.shared).local;
+        let connection = Self::connection(processor, stream, local, remote, inspect_id);
         if self.offer(connection, local, remote) {
             Self::attach(connection, processor);
             return;
         }
         let refused = core::mem::take(&mut *lock(&connection.shared));
         slots::give(connection);
-        if let Some(file) = refused.file {
-            stream::reset_on_close(&file);
+        if let Some(stream) = refused.stream {
+            work::answered(&stream, false);
+            work::refused(&stream);
+            stream.reset_on_close();
         }
     }
 
     /// A socket of which the client does not know yet.
     pub(super) fn connection(
         processor: usize,
-        file: OwnedFd,
+        stream: Stream,
         local: SOCKADDR,
         remote: SOCKADDR,
         inspect_id: Option<WSK_INSPECT_ID>,
     ) -> &'static Connection {
-        let (life, file) = (Life::Open, Some(file));
         let connection = slots::take();
+        connection.number.store(work::number_of(&stream), Ordering::Relaxed);
+        let (life, stream) = (Life::Open, Some(stream));
         connection.home.store(u32::try_from(processor).unwrap_or(0), Ordering::Relaxed);
         *lock(&connection.shared) =
-            Shared { life, file, inspect_id, remote, local, ..Shared::default() };
+            Shared { life, stream, inspect_id, remote, local, ..Shared::default() };
         *lock(&connection.client) = (0, 0);
         connection
     }
 
     /// From now on the transport is heard.
     pub(super) fn attach(connection: &'static Connection, processor: usize) {
+        if world::is_on() {
+            return sim::connection::attach(connection);
+        }
         let mut shared = lock(&connection.shared);
-        let Some(file) = &shared.file else { return };
+        let Some(Stream::Live(file)) = &shared.stream else { return };
         if state().processor(processor).watch(connection, file).is_err() {
             shared.reset = true;
             drop(shared);
@@ -111,10 +131,9 @@ impl Listener {
         let (mut local, mut remote) = (local, SOCKADDR::default());
         let (mut context, mut table) = (core::ptr::null_mut(), core::ptr::null());
         let socket = core::ptr::null_mut();
-        let frame = processor::enter(export, DISPATCH_LEVEL);
+        let (frame, flags) = processor::enter_event(export);
         let (context, table) = (&raw mut context, &raw mut table);
         let (local, remote) = (&raw mut local, &raw mut remote);
-        let flags = WSK_FLAG_AT_DISPATCH_LEVEL;
         // SAFETY: the client's callback with its context; everything is valid for the call.
         let status = unsafe { event(self.context(), flags, local, remote, socket, context, table) };
         drop(frame);
@@ -134,12 +153,13 @@ impl Listener {
         let (mut local, mut remote) = (local, remote);
         let mut context = core::ptr::null_mut();
         let mut table = core::ptr::null();
-        let frame = processor::enter(export, DISPATCH_LEVEL);
+        sim::event_begins(self.address(), export, connection.number());
+        let (frame, flags) = processor::enter_event(export);
         // SAFETY: the client's callback with its context; everything is valid for the call.
         let status = unsafe {
             event(
                 self.context(),
-                WSK_FLAG_AT_DISPATCH_LEVEL,
+                flags,
                 &raw mut local,
                 &raw mut remote,
                 connection.pointer(),
@@ -148,6 +168,7 @@ impl Listener {
             )
         };
         drop(frame);
+        sim::event_ends(self.address());
         match status {
             STATUS_SUCCESS => {}
             STATUS_REQUEST_NOT_ACCEPTED => return false,

@@ -1,23 +1,25 @@
 //! Accepting and receiving by IRP, for sockets without events.
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::mm::MDL;
 use nt_sys::ntdef::{
-    NTSTATUS, PVOID, STATUS_CANCELLED, STATUS_CONNECTION_RESET, STATUS_NOT_SUPPORTED,
-    STATUS_PENDING, STATUS_SUCCESS,
+    NTSTATUS, PVOID, STATUS_CANCELLED, STATUS_CONNECTION_RESET, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
 };
 use nt_sys::wsk::{
     SOCKADDR, WSK_BUF, WSK_CLIENT_CONNECTION_DISPATCH, WSK_EVENT_ACCEPT, WSK_SOCKET,
 };
 
+use super::complete;
 use super::connection::{Connection, Life, SendIrp};
 use super::listener::{self, Listener};
 use super::registration;
-use crate::live::stream::{self, Received};
 use crate::nt::{irp, lock};
+use crate::sim::freedom::Freedom;
+use crate::sim::{fault, world};
+use crate::transport::{Received, Stream};
 use crate::verifier::{Rule, violation};
 
 /// Connections that wait for a WskAccept at most; more are reset.
@@ -37,7 +39,7 @@ unsafe impl Send for PendingAccept {}
 /// A connection that waits for a WskAccept.
 pub(super) struct Waiting {
     processor: usize,
-    file: OwnedFd,
+    stream: Stream,
     remote: SocketAddr,
 }
 
@@ -64,8 +66,10 @@ kernel_fn! {
         irp::submit(export, irp);
         if registration::static_events() & WSK_EVENT_ACCEPT != 0 {
             // Legal in WSK, where the event may come nevertheless.
-            irp::complete(export, irp, STATUS_NOT_SUPPORTED, 0);
-            return STATUS_PENDING;
+            return complete(listener.address(), export, irp, STATUS_NOT_SUPPORTED, 0);
+        }
+        if fault::fails(export, Freedom::CallFailed) {
+            return complete(listener.address(), export, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
         }
         lock(&listener.shared).accepts.push_back(PendingAccept {
             irp: SendIrp(irp),
@@ -81,12 +85,17 @@ kernel_fn! {
 
 impl Listener {
     /// A connection for which no event is called.
-    pub(super) fn await_accept(&'static self, processor: usize, file: OwnedFd, remote: SocketAddr) {
+    pub(super) fn await_accept(
+        &'static self,
+        processor: usize,
+        stream: Stream,
+        remote: SocketAddr,
+    ) {
         let mut shared = lock(&self.shared);
         if shared.backlog.len() < BACKLOG_MAX {
-            shared.backlog.push_back(Waiting { processor, file, remote });
+            shared.backlog.push_back(Waiting { processor, stream, remote });
         } else {
-            stream::reset_on_close(&file);
+            stream.reset_on_close();
         }
         drop(shared);
         self.match_accepts();
@@ -110,8 +119,8 @@ impl Listener {
 
     fn accepted(&'static self, accept: &PendingAccept, waiting: Waiting, local: SOCKADDR) {
         let remote = self.sockaddr(waiting.remote);
-        let Waiting { processor, file, .. } = waiting;
-        let connection = Self::connection(processor, file, local, remote, None);
+        let Waiting { processor, stream, .. } = waiting;
+        let connection = Self::connection(processor, stream, local, remote, None);
         *lock(&connection.client) = (accept.context, accept.table);
         for (place, value) in [(accept.local, local), (accept.remote, remote)] {
             if !place.is_null() {
@@ -122,7 +131,7 @@ impl Listener {
         Self::attach(connection, processor);
         connection.call_home();
         let socket = connection.pointer().expose_provenance();
-        irp::complete("WskAccept", accept.irp.0, STATUS_SUCCESS, socket);
+        complete(self.address(), "WskAccept", accept.irp.0, STATUS_SUCCESS, socket);
     }
 
     /// The listener closes: nothing is accepted any more.
@@ -132,10 +141,10 @@ impl Listener {
         let backlog = core::mem::take(&mut shared.backlog);
         drop(shared);
         for waiting in &backlog {
-            stream::reset_on_close(&waiting.file);
+            waiting.stream.reset_on_close();
         }
         for accept in accepts {
-            irp::complete("WskAccept", accept.irp.0, STATUS_CANCELLED, 0);
+            complete(self.address(), "WskAccept", accept.irp.0, STATUS_CANCELLED, 0);
         }
     }
 }
@@ -167,16 +176,20 @@ impl Connection {
         let (to, octets) = target(buffer);
         let receive = PendingReceive { irp: SendIrp(irp), to, octets };
         lock(&self.shared).receives.push_back(receive);
-        self.serve_receives();
+        if world::is_on() {
+            self.look();
+        } else {
+            self.serve_receives();
+        }
     }
 
     /// Completes the receives for which there is something.
-    pub(super) fn serve_receives(&'static self) {
+    pub(crate) fn serve_receives(&'static self) {
         while let Some((receive, status, octets)) = self.next_received() {
             if status != STATUS_SUCCESS {
                 self.abort_sends("WskSend", status);
             }
-            irp::complete("WskReceive", receive.irp.0, status, octets);
+            complete(self.address(), "WskReceive", receive.irp.0, status, octets);
         }
     }
 
@@ -191,10 +204,10 @@ impl Connection {
             (STATUS_CONNECTION_RESET, 0)
         } else if shared.read_ended {
             (STATUS_SUCCESS, 0)
-        } else if shared.readable {
+        } else if shared.readable || world::is_on() {
             // SAFETY: the buffer is the provider's until the IRP completed (rule 20).
             let to = unsafe { core::slice::from_raw_parts_mut(front.to, front.octets) };
-            match stream::receive(shared.file.as_ref()?, to) {
+            match shared.stream.as_ref()?.receive(to) {
                 Received::Octets { octets, more } => {
                     shared.readable = more || shared.end_comes;
                     (STATUS_SUCCESS, octets)
@@ -222,7 +235,7 @@ impl Connection {
     pub(super) fn cancel_receives(&self) {
         let receives = core::mem::take(&mut lock(&self.shared).receives);
         for receive in receives {
-            irp::complete("WskReceive", receive.irp.0, STATUS_CANCELLED, 0);
+            complete(self.address(), "WskReceive", receive.irp.0, STATUS_CANCELLED, 0);
         }
     }
 }

@@ -1,15 +1,14 @@
 //! A connection socket: its state, and the functions of its dispatch table.
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::ntdef::{
     DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_CANCELLED, STATUS_CONNECTION_RESET,
-    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_DEVICE_STATE, STATUS_NOT_IMPLEMENTED,
-    STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_DEVICE_STATE,
+    STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
 };
 use nt_sys::wsk::{
     SIO_WSK_QUERY_INSPECT_ID, SOCKADDR, WSK_BUF, WSK_CLIENT_CONNECTION_DISPATCH,
@@ -18,11 +17,13 @@ use nt_sys::wsk::{
 };
 
 use super::send::PendingSend;
-use super::slots;
+use super::{complete, slots};
 use crate::host::state;
-use crate::live::stream;
 use crate::nt::{irp, lock};
 use crate::processor::{self, Task, require_irql};
+use crate::sim::freedom::Freedom;
+use crate::sim::{self, work, world};
+use crate::transport::Stream;
 use crate::verifier::{Rule, Site, violation};
 
 /// Turns of the event loop that a close takes. In checked builds other events come in between, as
@@ -46,7 +47,7 @@ pub(super) enum Life {
 #[allow(clippy::struct_excessive_bools)] // independent facts
 pub(super) struct Shared {
     pub(super) life: Life,
-    pub(super) file: Option<OwnedFd>,
+    pub(super) stream: Option<Stream>,
     pub(super) sends: VecDeque<PendingSend>,
     /// Octets that were indicated and not taken.
     pub(super) withheld: Vec<u8>,
@@ -56,6 +57,8 @@ pub(super) struct Shared {
     pub(super) restart_early: bool,
     /// A receive event is running.
     pub(super) receiving: bool,
+    /// A disconnect event is running.
+    pub(super) telling: bool,
     /// The transport may have octets.
     pub(super) readable: bool,
     /// The transport has said that an end comes, which is read behind the last octets.
@@ -63,12 +66,17 @@ pub(super) struct Shared {
     pub(super) read_ended: bool,
     pub(super) write_ended: bool,
     pub(super) reset: bool,
+    /// A send failed: what follows it cannot be sent either.
+    pub(super) send_failed: bool,
     /// The client knows that the peer ended or reset.
     pub(super) end_told: bool,
+    pub(super) reset_told: bool,
     /// Receives by IRP that wait for octets.
     pub(super) receives: VecDeque<super::by_irp::PendingReceive>,
     /// Graceful disconnect that waits for sends.
     pub(super) disconnect: Option<SendIrp>,
+    /// One that will not complete before the close.
+    pub(super) stuck: Option<SendIrp>,
     pub(super) close: Option<SendIrp>,
     /// Turns of the home processor that the close still waits.
     pub(super) close_turns: u32,
@@ -76,6 +84,27 @@ pub(super) struct Shared {
     pub(super) inspect_id: Option<WSK_INSPECT_ID>,
     pub(super) remote: SOCKADDR,
     pub(super) local: SOCKADDR,
+}
+
+/// What there is to be done for a connection.
+#[allow(clippy::struct_excessive_bools)] // independent facts
+pub(crate) struct Standing {
+    pub(crate) open: bool,
+    pub(crate) closing: bool,
+    /// It has no events.
+    pub(crate) by_irp: bool,
+    /// A receive by IRP waits.
+    pub(crate) awaited: bool,
+    /// No receive events may come.
+    pub(crate) gated: bool,
+    pub(crate) receiving: bool,
+    pub(crate) withheld: bool,
+    /// A send waits.
+    pub(crate) sending: bool,
+    /// A graceful disconnect waits.
+    pub(crate) disconnecting: bool,
+    pub(crate) end_told: bool,
+    pub(crate) reset_told: bool,
 }
 
 /// An IRP that the provider keeps.
@@ -91,6 +120,8 @@ pub(crate) struct Connection {
     calls: AtomicU32,
     /// Processor whose thread reads and closes.
     pub(super) home: AtomicU32,
+    /// Names it on a simulated machine; 0 elsewhere.
+    pub(super) number: AtomicU64,
     /// The client's context and table, set when accepted.
     pub(super) client: Mutex<(usize, usize)>,
     pub(super) shared: Mutex<Shared>,
@@ -155,6 +186,7 @@ impl Connection {
             socket: WSK_SOCKET { Dispatch: (&raw const TABLE.0).cast() },
             calls: AtomicU32::new(0),
             home: AtomicU32::new(0),
+            number: AtomicU64::new(0),
             client: Mutex::new((0, 0)),
             shared: Mutex::new(Shared::default()),
         }
@@ -174,9 +206,54 @@ impl Connection {
         (core::ptr::with_exposed_provenance_mut(context), core::ptr::with_exposed_provenance(table))
     }
 
-    /// Asks the home processor to look at the connection.
+    /// Names it on a simulated machine; 0 elsewhere.
+    pub(crate) fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    /// Of the socket, for what is counted by it.
+    pub(crate) fn address(&self) -> usize {
+        core::ptr::from_ref(self).addr()
+    }
+
+    /// A call into one of its functions is running.
+    pub(crate) fn is_in_call(&self) -> bool {
+        self.calls.load(Ordering::Acquire) > 0
+    }
+
+    /// Asks the home processor, or any of a simulated machine, to look at the connection.
     pub(super) fn call_home(&'static self) {
-        state().processor(self.home()).post(Task::Connection(self));
+        if world::is_on() {
+            sim::connection::look(self);
+        } else {
+            state().processor(self.home()).post(Task::Connection(self));
+        }
+    }
+
+    /// Something was queued: the live transport says by itself when it takes more.
+    pub(super) fn look(&'static self) {
+        if world::is_on() {
+            sim::connection::look(self);
+        }
+    }
+
+    /// What there is to be done for it.
+    pub(crate) fn standing(&self) -> Standing {
+        let by_irp = self.client().1.is_null();
+        let shared = lock(&self.shared);
+        Standing {
+            open: shared.life == Life::Open,
+            closing: shared.life == Life::Closing,
+            by_irp,
+            awaited: !shared.receives.is_empty(),
+            gated: shared.gated || shared.reset,
+            receiving: shared.receiving,
+            withheld: !shared.withheld.is_empty(),
+            sending: !shared.sends.is_empty(),
+            disconnecting: shared.disconnect.is_some(),
+            end_told: shared.end_told,
+            reset_told: shared.reset_told,
+        }
     }
 
     /// Ends everything at once: sends fail, the peer will see a reset.
@@ -184,13 +261,17 @@ impl Connection {
         loop {
             let mut shared = lock(&self.shared);
             let send = shared.sends.pop_front();
-            let waiting = if send.is_none() { shared.disconnect.take() } else { None };
+            let waiting = if send.is_some() {
+                None
+            } else {
+                shared.disconnect.take().or_else(|| shared.stuck.take())
+            };
             drop(shared);
             match (send, waiting) {
-                (Some(send), _) => send.finish(export, status),
-                (None, Some(waiting)) => irp::complete(export, waiting.0, status, 0),
+                (Some(send), _) => send.finish(self.address(), export, status),
+                (None, Some(waiting)) => complete(self.address(), export, waiting.0, status, 0),
                 (None, None) => return,
-            }
+            };
         }
     }
 
@@ -202,19 +283,31 @@ impl Connection {
         }
         let Some(waiting) = shared.disconnect.take() else { return };
         shared.write_ended = true;
-        if let Some(file) = &shared.file {
-            stream::end(file);
+        if let Some(stream) = &shared.stream {
+            stream.end();
+        }
+        if sim::takes(Freedom::DisconnectStuck) {
+            shared.stuck = Some(waiting);
+            return;
         }
         drop(shared);
-        irp::complete("WskDisconnect", waiting.0, STATUS_SUCCESS, 0);
+        complete(self.address(), "WskDisconnect", waiting.0, STATUS_SUCCESS, 0);
     }
 
     /// On the home processor, outside every callback of this socket: the close, when asked for.
     /// True when the socket is gone.
-    pub(super) fn finish_close(&'static self) -> bool {
+    pub(crate) fn finish_close(&'static self) -> bool {
         let mut shared = lock(&self.shared);
-        if shared.life != Life::Closing || shared.receiving {
+        if shared.life != Life::Closing || shared.receiving || shared.telling {
             return shared.life == Life::Closed;
+        }
+        if world::is_on() && shared.close_turns > 0 {
+            // What was pending completes before the close does, wherever and whenever.
+            shared.close_turns = 0;
+            drop(shared);
+            self.abort_sends("WskCloseSocket", STATUS_CANCELLED);
+            self.cancel_receives();
+            return false;
         }
         if shared.close_turns > 0 {
             shared.close_turns -= 1;
@@ -230,18 +323,22 @@ impl Connection {
         // A provider that cannot end one side has no other end than the close.
         let write_ended = shared.write_ended || state().irp_only;
         let orderly = (shared.read_ended || state().irp_only) && write_ended && !shared.reset;
-        if let Some(file) = shared.file.take() {
+        if let Some(stream) = shared.stream.take() {
             if !orderly {
-                stream::reset_on_close(&file);
+                stream.reset_on_close();
             }
-            drop(file);
+            drop(stream);
         }
         let site = shared.closed_at;
         *shared = Shared { closed_at: site, ..Shared::default() };
         drop(shared);
         // Before the client hears of it: it may deregister at once.
         slots::give(self);
-        irp::complete("WskCloseSocket", close.0, STATUS_SUCCESS, 0);
+        if world::is_on() {
+            sim::completion::closed(self, close.0);
+        } else {
+            irp::complete("WskCloseSocket", close.0, STATUS_SUCCESS, 0);
+        }
         true
     }
 }
@@ -256,16 +353,20 @@ kernel_fn! {
             violation(Rule::CallDuringClose, export, object, "another call is running", None);
         }
         irp::submit(export, irp);
+        if connection.client().1.is_null() {
+            work::closes_unused(connection.number());
+        }
         let mut shared = lock(&connection.shared);
         shared.life = Life::Closing;
         shared.closed_at = Some(Site::here(export));
         shared.close = Some(SendIrp(irp));
-        shared.close_turns = CLOSE_TURNS;
+        shared.close_turns = if world::is_on() { 1 } else { CLOSE_TURNS };
         let busy = shared.receiving;
         drop(shared);
         drop(call);
         // The home processor closes, after the callback that is running there, if one is.
-        if !busy && processor::is(connection.home()) && processor::depth() == 0 {
+        let at_home = processor::is(connection.home()) && processor::depth() == 0;
+        if !busy && at_home && !world::is_on() {
             connection.finish_close();
         } else {
             connection.call_home();
@@ -297,31 +398,31 @@ kernel_fn! {
             }
             lock(&connection.shared).reset = true;
             connection.abort_sends(export, STATUS_CANCELLED);
-            if let Some(file) = &lock(&connection.shared).file {
-                stream::reset(file);
+            if let Some(stream) = &lock(&connection.shared).stream {
+                stream.reset();
             }
-            irp::complete(export, irp, STATUS_SUCCESS, 0);
-            return STATUS_PENDING;
+            return complete(connection.address(), export, irp, STATUS_SUCCESS, 0);
         }
         if !buffer.is_null() {
             // Legal in WSK; no driver here sends its last octets this way.
-            irp::complete(export, irp, STATUS_NOT_SUPPORTED, 0);
-            return STATUS_PENDING;
+            return complete(connection.address(), export, irp, STATUS_NOT_SUPPORTED, 0);
         }
         let mut shared = lock(&connection.shared);
         let refused = if shared.reset {
             Some(STATUS_CONNECTION_RESET)
         } else if shared.write_ended || shared.disconnect.is_some() {
             Some(STATUS_INVALID_DEVICE_STATE)
+        } else if work::fails_for(connection.number(), export, Freedom::CallFailed) {
+            Some(STATUS_INSUFFICIENT_RESOURCES)
         } else {
             shared.disconnect = Some(SendIrp(irp));
             None
         };
         drop(shared);
-        match refused {
-            Some(status) => irp::complete(export, irp, status, 0),
-            None => connection.sends_done(),
+        if let Some(status) = refused {
+            return complete(connection.address(), export, irp, status, 0);
         }
+        connection.sends_done();
         STATUS_PENDING
     }
 }
@@ -370,8 +471,7 @@ fn get_address(
     let value = which(&lock(&call.0.shared));
     // SAFETY: the caller's: room for an address.
     unsafe { address.write_unaligned(value) };
-    irp::complete(export, irp, STATUS_SUCCESS, 0);
-    STATUS_PENDING
+    complete(call.0.address(), export, irp, STATUS_SUCCESS, 0)
 }
 
 kernel_fn! {

@@ -1,18 +1,19 @@
 //! Conditional accept: requests are inspected, and may be pended, decided and aborted.
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nt_sys::ntdef::{DISPATCH_LEVEL, STATUS_SUCCESS};
+use nt_sys::ntdef::STATUS_SUCCESS;
 use nt_sys::wsk::{SOCKADDR, WSK_INSPECT_ID, WskInspectAccept, WskInspectPend, WskInspectReject};
 use rustix::event::epoll::EventFlags;
 
 use super::listener::{self, Listener};
 use crate::host::state;
-use crate::live::stream;
 use crate::nt::lock;
 use crate::processor::{self, Task};
+use crate::sim::freedom::Freedom;
+use crate::sim::{self, work, world};
+use crate::transport::Stream;
 use crate::verifier::{Rule, violation};
 
 /// Aborted requests that are remembered: a decision that came too late is not one for nobody.
@@ -21,13 +22,19 @@ const ABORTED_MAX: usize = 1_024;
 /// Tells requests apart.
 static SERIAL: AtomicU32 = AtomicU32::new(1);
 
-/// A request that the client has not decided.
-pub(crate) struct Pended {
+/// A request that is not established yet.
+pub(crate) struct Request {
     id: WSK_INSPECT_ID,
-    file: OwnedFd,
+    stream: Stream,
     remote: SocketAddr,
-    /// The processor that accepted it, and watches it.
+    /// The processor that accepted it, and watches it while it is pended.
     home: usize,
+}
+
+impl Request {
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
 }
 
 /// The requests of a listener that are not established yet.
@@ -35,7 +42,7 @@ pub(crate) struct Pended {
 pub(super) struct Requests {
     /// Those whose callback is running, with the decision if the client has completed it already.
     inspecting: Vec<(WSK_INSPECT_ID, Option<bool>)>,
-    pended: Vec<Pended>,
+    pended: Vec<Request>,
     aborted: VecDeque<WSK_INSPECT_ID>,
 }
 
@@ -49,40 +56,59 @@ impl Requests {
     /// What is left when the listener closes.
     pub(super) fn cancel(self) {
         for pended in &self.pended {
-            stream::reset_on_close(&pended.file);
+            pended.stream.reset_on_close();
         }
+    }
+
+    /// A decision on it that comes too late is no mistake.
+    fn remember_aborted(&mut self, id: WSK_INSPECT_ID) {
+        if self.aborted.len() == ABORTED_MAX {
+            self.aborted.pop_front();
+        }
+        self.aborted.push_back(id);
     }
 }
 
 impl Listener {
-    /// A connection is requested. On a processor's thread.
-    pub(super) fn request(&'static self, home: usize, file: OwnedFd, remote: SocketAddr) {
+    /// A connection is requested. On a processor.
+    pub(super) fn request(&'static self, home: usize, stream: Stream, remote: SocketAddr) {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let id = WSK_INSPECT_ID { Key: self.pointer().addr(), SerialNumber: serial };
-        let mut shared = lock(&self.shared);
-        shared.requests.inspecting.push((id, None));
-        let local = shared.local;
-        drop(shared);
-        let action = self.inspect(local, remote, id);
+        // The key says nothing; on a simulated machine it is the same in every run.
+        let key = if world::is_on() { 0x1000 } else { self.address() };
+        let id = WSK_INSPECT_ID { Key: key, SerialNumber: serial };
+        lock(&self.shared).requests.inspecting.push((id, None));
+        work::asks(&stream);
+        let action = self.inspect(remote, id);
+        work::answered(&stream, action != WskInspectReject);
         let mut shared = lock(&self.shared);
         let early = shared.requests.inspected(id);
-        let pended = Pended { id, file, remote, home };
+        let request = Request { id, stream, remote, home };
         match (action, early) {
             (WskInspectPend, None) => {
-                if let Err(error) = state().processor(home).watch_pended(serial, &pended.file) {
+                if let Stream::Live(file) = &request.stream
+                    && let Err(error) = state().processor(home).watch_pended(serial, file)
+                {
                     eprintln!("nthost: a pended request cannot be watched: {error}");
                 }
-                shared.requests.pended.push(pended);
+                shared.requests.pended.push(request);
+                drop(shared);
+                if world::is_on() {
+                    // Its peer may have given up while the client was being asked.
+                    self.abort_ended();
+                }
             }
             (WskInspectPend, Some(accept)) => {
                 drop(shared);
-                self.decided(pended, accept);
+                self.decided(request, accept);
             }
             (WskInspectAccept, None) => {
                 drop(shared);
-                self.establish(home, pended.file, remote, local, Some(id));
+                self.admitted(request);
             }
-            (WskInspectReject, None) => stream::reset_on_close(&pended.file),
+            (WskInspectReject, None) => {
+                work::refused(&request.stream);
+                request.stream.reset_on_close();
+            }
             (WskInspectAccept | WskInspectReject, Some(_)) => {
                 let detail = "completed without having been pended";
                 violation(Rule::Inspect, "WskInspectEvent", format!("{id:?}"), detail, None)
@@ -91,14 +117,39 @@ impl Listener {
         }
     }
 
-    fn inspect(&self, local: SOCKADDR, remote: SocketAddr, mut id: WSK_INSPECT_ID) -> i32 {
+    /// The client wants it. Over live sockets the handshake is long complete.
+    fn admitted(&'static self, request: Request) {
+        if world::is_on() {
+            work::admit(self, request);
+        } else {
+            self.establish_request(request.home, request);
+        }
+    }
+
+    fn inspect(&self, remote: SocketAddr, mut id: WSK_INSPECT_ID) -> i32 {
+        let mut remote = self.sockaddr(remote);
+        self.call_inspect(&raw mut remote, &raw mut id)
+    }
+
+    /// The listener is dead, which this event says by having no ID (rule 8).
+    pub(crate) fn inspect_lost(&self) {
+        let mut remote = SOCKADDR::default();
+        self.call_inspect(&raw mut remote, core::ptr::null_mut());
+    }
+
+    fn call_inspect(&self, remote: *mut SOCKADDR, id: *mut WSK_INSPECT_ID) -> i32 {
+        let export = "WskInspectEvent";
         let Some(event) = self.client().WskInspectEvent else {
-            violation(Rule::AcceptOutputs, "WskInspectEvent", "its callback", "none", None);
+            violation(Rule::AcceptOutputs, export, "its callback", "none", None);
         };
-        let (mut local, mut remote) = (local, self.sockaddr(remote));
-        let _frame = processor::enter("WskInspectEvent", DISPATCH_LEVEL);
+        let mut local = lock(&self.shared).local;
+        sim::event_begins(self.address(), export, 0);
+        let (frame, _) = processor::enter_event(export);
         // SAFETY: the client's callback with its context; what is passed is valid for the call.
-        unsafe { event(self.context(), &raw mut local, &raw mut remote, &raw mut id) }
+        let action = unsafe { event(self.context(), &raw mut local, remote, id) };
+        drop(frame);
+        sim::event_ends(self.address());
+        action
     }
 
     /// WskInspectComplete: the client decided on a request that it pends.
@@ -124,21 +175,25 @@ impl Listener {
         violation(Rule::Inspect, "WskInspectComplete", format!("{id:?}"), detail, None)
     }
 
-    fn decided(&'static self, pended: Pended, accept: bool) {
-        let home = state().processor(pended.home);
-        home.forget_pended(&pended.file);
-        if accept {
-            // Not in the call that decided: the accept event is the processor's, like all others.
-            home.post(Task::Establish(self, pended));
+    fn decided(&'static self, request: Request, accept: bool) {
+        if let Stream::Live(file) = &request.stream {
+            state().processor(request.home).forget_pended(file);
+        }
+        if !accept {
+            work::answered(&request.stream, false);
+            work::refused(&request.stream);
+            request.stream.reset_on_close();
+        } else if world::is_on() {
+            self.admitted(request);
         } else {
-            stream::reset_on_close(&pended.file);
+            // Not in the call that decided: the accept event is the processor's, like all others.
+            state().processor(request.home).post(Task::Establish(self, request));
         }
     }
 
-    /// The client accepted a request that it had pended. On the processor that accepted it.
-    pub(crate) fn establish_pended(&'static self, pended: Pended) {
-        let local = lock(&self.shared).local;
-        self.establish(pended.home, pended.file, pended.remote, local, Some(pended.id));
+    /// A request that the client wants is established. On a processor.
+    pub(crate) fn establish_request(&'static self, processor: usize, request: Request) {
+        self.establish(processor, request.stream, request.remote, Some(request.id));
     }
 
     /// True when the request is this listener's.
@@ -151,27 +206,64 @@ impl Listener {
         };
         // A peer that sent something and ended its side still wants an answer.
         let dead = flags.intersects(EventFlags::ERR | EventFlags::HUP);
-        if dead || stream::is_at_end(&requests.pended[at].file) {
-            let mut id = requests.pended.remove(at).id;
-            if requests.aborted.len() == ABORTED_MAX {
-                requests.aborted.pop_front();
-            }
-            requests.aborted.push_back(id);
+        if dead || requests.pended[at].stream.is_at_end() {
+            let request = requests.pended.remove(at);
+            requests.remember_aborted(request.id);
             drop(shared);
-            self.abort(&mut id);
+            self.abort(request);
         }
         true
     }
 
-    fn abort(&self, id: &mut WSK_INSPECT_ID) {
+    /// Aborts the pended requests whose peers have given up. On a simulated processor.
+    pub(crate) fn abort_ended(&self) {
+        loop {
+            let mut shared = lock(&self.shared);
+            let requests = &mut shared.requests;
+            let mut pended = requests.pended.iter();
+            let Some(at) = pended.position(|pended| pended.stream.is_at_end()) else { return };
+            let request = requests.pended.remove(at);
+            requests.remember_aborted(request.id);
+            drop(shared);
+            self.abort(request);
+        }
+    }
+
+    /// A request that the client wanted, or had pended, dies.
+    pub(crate) fn abort_admitted(&self, request: Request) {
+        lock(&self.shared).requests.remember_aborted(request.id);
+        self.abort(request);
+    }
+
+    /// The listener closes: requests that are pended die, with or without a word. True when there
+    /// were any, or a WskAccept.
+    pub(crate) fn cancel_requests(&self) -> bool {
+        let mut shared = lock(&self.shared);
+        let pended = core::mem::take(&mut shared.requests.pended);
+        let accepts = !shared.accepts.is_empty() || !shared.backlog.is_empty();
+        drop(shared);
+        self.cancel_accepts();
+        let any = accepts || !pended.is_empty();
+        for request in pended {
+            if !sim::takes(Freedom::SilentDrop) {
+                self.abort_admitted(request);
+            }
+        }
+        any
+    }
+
+    fn abort(&self, mut request: Request) {
         let export = "WskAbortEvent";
         let Some(event) = self.client().WskAbortEvent else {
             violation(Rule::AcceptOutputs, export, "its callback", "none", None);
         };
-        let frame = processor::enter(export, DISPATCH_LEVEL);
+        sim::event_begins(self.address(), export, 0);
+        let (frame, _) = processor::enter_event(export);
         // SAFETY: the client's callback with its context; the ID is valid for the call.
-        let status = unsafe { event(self.context(), id) };
+        let status = unsafe { event(self.context(), &raw mut request.id) };
         drop(frame);
+        sim::event_ends(self.address());
+        work::answered(&request.stream, false);
         if status != STATUS_SUCCESS {
             violation(Rule::AcceptResult, export, "its result", format!("{status:#x}"), None);
         }
@@ -186,4 +278,8 @@ pub(crate) fn pended_ready(serial: u32, flags: EventFlags) {
             return;
         }
     }
+}
+
+pub(super) fn reset() {
+    SERIAL.store(1, Ordering::Relaxed);
 }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::ntdef::{
-    DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_INVALID_DEVICE_STATE, STATUS_NOT_SUPPORTED,
+    DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_ADDRESS_ALREADY_EXISTS, STATUS_FILE_FORCED_CLOSED,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_STATE, STATUS_NOT_SUPPORTED,
     STATUS_PENDING, STATUS_SUCCESS,
 };
 use nt_sys::wsk::{
@@ -17,12 +18,15 @@ use nt_sys::wsk::{
     WSK_PROVIDER_LISTEN_DISPATCH, WSK_SOCKET, WskInspectAccept, WskInspectReject, WskSetOption,
 };
 
+use super::complete;
 use super::connection::SendIrp;
 use crate::host::state;
 use crate::ledger::Register;
 use crate::live::{address, listening};
 use crate::nt::{irp, lock};
 use crate::processor::{Task, require_irql};
+use crate::sim::freedom::Freedom;
+use crate::sim::{fault, work, world};
 use crate::verifier::{Rule, Site, violation};
 
 pub(crate) static LISTENERS: Register = Register::new("listening sockets");
@@ -30,11 +34,14 @@ static OPEN: Mutex<Vec<&'static Listener>> = Mutex::new(Vec::new());
 
 /// What the client set, and what became of it.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools)] // independent facts
 pub(super) struct Shared {
     v6_only: bool,
     exclusive: bool,
     pub(super) conditional: bool,
-    pub(super) file: Option<OwnedFd>,
+    /// Bound; without a file on a simulated machine.
+    bound: bool,
+    file: Option<OwnedFd>,
     pub(super) local: SOCKADDR,
     /// Those that are not established yet.
     pub(super) requests: super::inspect::Requests,
@@ -105,8 +112,15 @@ pub(super) fn open() -> Vec<&'static Listener> {
 /// The transport under the bound listeners goes away.
 pub(crate) fn lose() {
     for listener in open() {
-        let file = lock(&listener.shared).file.take();
-        if file.is_some() {
+        let mut shared = lock(&listener.shared);
+        shared.file = None;
+        if !std::mem::take(&mut shared.bound) {
+            continue;
+        }
+        drop(shared);
+        if world::is_on() {
+            work::loses(listener);
+        } else {
             state().processor(0).post(Task::Lost(listener));
         }
     }
@@ -115,7 +129,7 @@ pub(crate) fn lose() {
 /// Addresses that are bound.
 pub(crate) fn addresses() -> Vec<SocketAddr> {
     let open = lock(&OPEN);
-    let bound = open.iter().filter(|listener| lock(&listener.shared).file.is_some());
+    let bound = open.iter().filter(|listener| lock(&listener.shared).bound);
     bound.map(|listener| address::from_sockaddr(&lock(&listener.shared).local)).collect()
 }
 
@@ -128,7 +142,8 @@ pub(super) fn enter_call(export: &'static str, socket: *mut WSK_SOCKET) -> &'sta
         violation(Rule::CallDuringClose, export, format!("listener {socket:p}"), "closed", site);
     }
     let lost = lock(&listener.shared).lost_at;
-    if lost.is_some() && export != "WskCloseSocket" {
+    // On a simulated machine the call may have crossed the event that said so: it fails.
+    if lost.is_some() && export != "WskCloseSocket" && !world::is_on() {
         violation(Rule::DeadListener, export, format!("listener {socket:p}"), "it is dead", lost);
     }
     listener
@@ -149,6 +164,29 @@ impl Listener {
         core::ptr::from_ref(self).cast_mut().cast()
     }
 
+    /// Of the socket, for what is counted by it.
+    pub(crate) fn address(&self) -> usize {
+        core::ptr::from_ref(self).addr()
+    }
+
+    /// Bound, and neither closed nor dead.
+    pub(crate) fn listens(&self) -> bool {
+        let shared = lock(&self.shared);
+        shared.bound && shared.close.is_none() && shared.lost_at.is_none()
+    }
+
+    /// It is dead from now on; the client is told next.
+    pub(crate) fn lose_now(&self) {
+        let mut shared = lock(&self.shared);
+        shared.bound = false;
+        shared.lost_at = Some(Site::here("WSK"));
+    }
+
+    /// What calls on a listener that is dead come to.
+    fn lost(&self) -> Option<NTSTATUS> {
+        lock(&self.shared).lost_at.map(|_| STATUS_FILE_FORCED_CLOSED)
+    }
+
     /// Uses the file, if there is one.
     pub(crate) fn with_file(&self, f: impl FnOnce(&OwnedFd)) {
         if let Some(file) = &lock(&self.shared).file {
@@ -163,18 +201,19 @@ impl Listener {
         }
     }
 
-    fn finish_close(&'static self) {
+    pub(crate) fn finish_close(&'static self) {
         let mut shared = lock(&self.shared);
         let close = shared.close.take();
         let requests = core::mem::take(&mut shared.requests);
         shared.file = None;
+        shared.bound = false;
         drop(shared);
         requests.cancel();
         self.cancel_accepts();
         LISTENERS.remove(self.pointer().addr());
         lock(&OPEN).retain(|open| !core::ptr::eq(*open, self));
         if let Some(close) = close {
-            irp::complete("WskCloseSocket", close.0, STATUS_SUCCESS, 0);
+            complete(self.address(), "WskCloseSocket", close.0, STATUS_SUCCESS, 0);
         }
     }
 }
@@ -188,7 +227,9 @@ kernel_fn! {
         shared.close = Some(SendIrp(irp));
         shared.closed_at = Some(Site::here(export));
         drop(shared);
-        if listener.watchers.load(Ordering::Acquire) == 0 {
+        if world::is_on() {
+            work::closes(listener);
+        } else if listener.watchers.load(Ordering::Acquire) == 0 {
             listener.finish_close();
         } else {
             for processor in &state().processors {
@@ -208,13 +249,15 @@ kernel_fn! {
         let listener = enter_call(export, socket);
         irp::submit(export, irp);
         if request != WskSetOption || in_octets != 4 {
-            irp::complete(export, irp, STATUS_NOT_SUPPORTED, 0);
-            return STATUS_PENDING;
+            return complete(listener.address(), export, irp, STATUS_NOT_SUPPORTED, 0);
+        }
+        if fault::fails(export, Freedom::CallFailed) {
+            return complete(listener.address(), export, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
         }
         // SAFETY: the size says that it is a ULONG.
         let value = unsafe { input.cast::<u32>().read_unaligned() };
         let mut shared = lock(&listener.shared);
-        if shared.file.is_some() {
+        if shared.bound {
             drop(shared);
             let detail = format!("option {code:#x} after bind");
             violation(Rule::OptionOrder, export, format!("listener {socket:p}"), detail, None);
@@ -235,8 +278,8 @@ kernel_fn! {
             _ => false,
         };
         drop(shared);
-        irp::complete(export, irp, if known { STATUS_SUCCESS } else { STATUS_NOT_SUPPORTED }, 0);
-        STATUS_PENDING
+        let status = if known { STATUS_SUCCESS } else { STATUS_NOT_SUPPORTED };
+        complete(listener.address(), export, irp, status, 0)
     }
 }
 
@@ -252,29 +295,56 @@ kernel_fn! {
         irp::submit(export, irp);
         // SAFETY: the caller's: an address of the socket's family.
         let wanted = unsafe { address::read(address) };
-        let mut shared = lock(&listener.shared);
-        if shared.file.is_some() || wanted.is_ipv6() != (listener.family == AF_INET6) {
+        let shared = lock(&listener.shared);
+        if shared.bound || wanted.is_ipv6() != (listener.family == AF_INET6) {
             drop(shared);
-            irp::complete(export, irp, STATUS_INVALID_DEVICE_STATE, 0);
-            return STATUS_PENDING;
+            return complete(listener.address(), export, irp, STATUS_INVALID_DEVICE_STATE, 0);
         }
-        let bound = listening::listen(wanted, shared.v6_only).map(|(file, local)| {
-            shared.file = Some(file);
-            shared.local = address::to_sockaddr(local);
-        });
+        let v6_only = shared.v6_only;
         drop(shared);
-        let status = match bound {
-            Ok(()) => {
-                listener.watchers.store(state().processors.len(), Ordering::Release);
-                for processor in &state().processors {
-                    processor.post(Task::Watch(listener));
-                }
-                STATUS_SUCCESS
-            }
-            Err(error) => listening::status_of(&error),
+        let status = if world::is_on() {
+            listener.bind_simulated(wanted)
+        } else {
+            listener.bind_live(wanted, v6_only)
         };
-        irp::complete(export, irp, status, 0);
-        STATUS_PENDING
+        complete(listener.address(), export, irp, status, 0)
+    }
+}
+
+/// The port that a simulated listener gets when it asks for any.
+const SIMULATED_PORT: u16 = 49_152;
+
+impl Listener {
+    fn bind_live(&'static self, wanted: SocketAddr, v6_only: bool) -> NTSTATUS {
+        let (file, local) = match listening::listen(wanted, v6_only) {
+            Ok(bound) => bound,
+            Err(error) => return listening::status_of(&error),
+        };
+        let mut shared = lock(&self.shared);
+        shared.file = Some(file);
+        shared.bound = true;
+        shared.local = address::to_sockaddr(local);
+        drop(shared);
+        self.watchers.store(state().processors.len(), Ordering::Release);
+        for processor in &state().processors {
+            processor.post(Task::Watch(self));
+        }
+        STATUS_SUCCESS
+    }
+
+    fn bind_simulated(&'static self, mut local: SocketAddr) -> NTSTATUS {
+        if fault::fails("WskBind", Freedom::CallFailed) {
+            return STATUS_ADDRESS_ALREADY_EXISTS;
+        }
+        if local.port() == 0 {
+            local.set_port(SIMULATED_PORT);
+        }
+        let mut shared = lock(&self.shared);
+        shared.bound = true;
+        shared.local = address::to_sockaddr(local);
+        drop(shared);
+        work::listens(self);
+        STATUS_SUCCESS
     }
 }
 
@@ -290,9 +360,11 @@ kernel_fn! {
             violation(Rule::Inspect, export, format!("{id:?}"), format!("action {action}"), None);
         }
         irp::submit(export, irp);
+        if let Some(status) = listener.lost() {
+            return complete(listener.address(), export, irp, status, 0);
+        }
         listener.inspect_completed(id, action == WskInspectAccept);
-        irp::complete(export, irp, STATUS_SUCCESS, 0);
-        STATUS_PENDING
+        complete(listener.address(), export, irp, STATUS_SUCCESS, 0)
     }
 }
 
@@ -304,13 +376,13 @@ kernel_fn! {
         let listener = enter_call(export, socket);
         irp::submit(export, irp);
         let shared = lock(&listener.shared);
-        let (bound, local) = (shared.file.is_some(), shared.local);
+        let (bound, local) = (shared.bound, shared.local);
         drop(shared);
         // SAFETY: the caller's: room for an address.
         unsafe { address.write_unaligned(local) };
-        let status = if bound { STATUS_SUCCESS } else { STATUS_INVALID_DEVICE_STATE };
-        irp::complete(export, irp, status, 0);
-        STATUS_PENDING
+        let failed = fault::fails(export, Freedom::CallFailed);
+        let status = if failed || !bound { STATUS_INVALID_DEVICE_STATE } else { STATUS_SUCCESS };
+        complete(listener.address(), export, irp, listener.lost().unwrap_or(status), 0)
     }
 }
 

@@ -10,11 +10,34 @@ pub(crate) mod registration;
 pub(crate) mod send;
 pub(crate) mod slots;
 
+use nt_sys::io::IRP;
+use nt_sys::ntdef::{NTSTATUS, STATUS_PENDING};
+
 use crate::ledger::{Item, Ledger};
+use crate::nt::irp;
+use crate::sim::completion::Completion;
+use crate::sim::world;
+
+/// Gives the IRP of a call on `socket` (0 for none) back: now, or, simulated, when the seed says
+/// so. What the call may return: nothing that a client could take for the result.
+pub(crate) fn complete(
+    socket: usize,
+    export: &'static str,
+    irp: *mut IRP,
+    status: NTSTATUS,
+    information: usize,
+) -> NTSTATUS {
+    if world::is_on() {
+        return Completion { socket, export, irp, status, information, closes: None }.give();
+    }
+    irp::complete(export, irp, status, information);
+    STATUS_PENDING
+}
 
 pub(crate) fn reset() {
     registration::reset();
     listener::reset();
+    inspect::reset();
     slots::reset();
     pins::reset();
 }

@@ -2,17 +2,21 @@
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::ntdef::{
-    DISPATCH_LEVEL, NTSTATUS, STATUS_CONNECTION_RESET, STATUS_DATA_NOT_ACCEPTED,
-    STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS, status_name,
+    NTSTATUS, STATUS_CONNECTION_RESET, STATUS_DATA_NOT_ACCEPTED, STATUS_FILE_FORCED_CLOSED,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
+    status_name,
 };
-use nt_sys::wsk::{WSK_BUF, WSK_FLAG_ABORTIVE, WSK_FLAG_AT_DISPATCH_LEVEL, WSK_SOCKET};
+use nt_sys::wsk::{WSK_BUF, WSK_DATA_INDICATION, WSK_FLAG_ABORTIVE, WSK_SOCKET};
 use rustix::event::epoll::EventFlags;
 
+use super::complete;
 use super::connection::{Connection, Life, enter_call};
 use crate::live::buffer::ReceiveBuffer;
-use crate::live::stream::{self, Received};
 use crate::nt::{irp, lock};
-use crate::processor;
+use crate::processor::{self, Frame};
+use crate::sim::freedom::Freedom;
+use crate::sim::{self, work};
+use crate::transport::Received;
 use crate::verifier::{Rule, violation};
 
 /// Reads of one connection before others get their turn.
@@ -28,24 +32,30 @@ kernel_fn! {
         let buffer = unsafe { &*buffer };
         irp::submit(export, irp);
         if !buffer.Mdl.is_null() && flags == 0 && call.0.client().1.is_null() {
+            work::uses(call.0.number());
+            if work::fails_for(call.0.number(), export, Freedom::ReceiveFailed) {
+                return complete(call.0.address(), export, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
+            }
             call.0.receive_by_irp(buffer, irp);
             return STATUS_PENDING;
         }
         if !buffer.Mdl.is_null() || buffer.Length != 0 || flags != 0 {
             // Legal in WSK; with static receive events only the zero-length form makes sense.
-            irp::complete(export, irp, STATUS_NOT_SUPPORTED, 0);
-            return STATUS_PENDING;
+            return complete(call.0.address(), export, irp, STATUS_NOT_SUPPORTED, 0);
+        }
+        if work::fails_for(call.0.number(), export, Freedom::ReceiveFailed) {
+            return complete(call.0.address(), export, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
         }
         let mut shared = lock(&call.0.shared);
         if shared.receiving {
-            shared.restart_early = true;
+            // The documentation does not say whether one that comes so early is heard.
+            shared.restart_early = !sim::takes(Freedom::RestartLost);
         }
         shared.gated = false;
         drop(shared);
-        irp::complete(export, irp, STATUS_SUCCESS, 0);
         // Octets that were withheld come first, on the home processor, outside this call.
         call.0.call_home();
-        STATUS_PENDING
+        complete(call.0.address(), export, irp, STATUS_SUCCESS, 0)
     }
 }
 
@@ -93,7 +103,11 @@ impl Connection {
         }
         for _ in 0..READS_MAX {
             match self.next(buffer) {
-                Next::Octets(octets) => self.indicate(buffer, octets),
+                Next::Octets(octets) => {
+                    let list = buffer.indication(octets);
+                    self.indicate(list, buffer.octets(octets));
+                    buffer.poison(octets);
+                }
                 Next::Ended => self.tell_end(0),
                 Next::Reset => {
                     self.abort_sends("WskSend", STATUS_CONNECTION_RESET);
@@ -130,8 +144,8 @@ impl Connection {
         if !shared.readable {
             return Next::Nothing;
         }
-        let Some(file) = &shared.file else { return Next::Nothing };
-        match stream::receive(file, buffer.octets_mut()) {
+        let Some(stream) = &shared.stream else { return Next::Nothing };
+        match stream.receive(buffer.octets_mut()) {
             Received::Octets { octets, more } => {
                 // Edges come once: an end that was announced with octets is not announced again.
                 shared.readable = more || shared.end_comes;
@@ -152,56 +166,120 @@ impl Connection {
         }
     }
 
-    /// One receive event with the first `octets` octets of the buffer.
-    fn indicate(&'static self, buffer: &mut ReceiveBuffer, octets: usize) {
+    /// One receive event of `octets`, which `list` describes.
+    pub(crate) fn indicate(&'static self, list: *mut WSK_DATA_INDICATION, octets: &[u8]) {
         let (context, table) = self.client();
         // SAFETY: the client's table stays until the socket is closed.
         let event = unsafe { table.as_ref() }.and_then(|table| table.WskReceiveEvent);
         let Some(event) = event else { return };
-        let (list, mut accepted) = (buffer.indication(octets), octets);
+        let octets_len = octets.len();
+        let mut accepted = octets_len;
         let mut shared = lock(&self.shared);
         shared.receiving = true;
         shared.restart_early = false;
         drop(shared);
-        let frame = processor::enter("WskReceiveEvent", DISPATCH_LEVEL);
-        let flags = WSK_FLAG_AT_DISPATCH_LEVEL;
+        let (frame, flags) = self.enter_event("WskReceiveEvent");
         // SAFETY: the client's callback with its context; the list is valid for the call.
-        let status = unsafe { event(context, flags, list, octets, &raw mut accepted) };
-        drop(frame);
+        let status = unsafe { event(context, flags, list, octets_len, &raw mut accepted) };
+        self.leave_event(frame);
         let taken = match status {
-            STATUS_SUCCESS if accepted <= octets && accepted > 0 => accepted,
+            STATUS_SUCCESS if accepted <= octets_len && accepted > 0 => accepted,
             STATUS_DATA_NOT_ACCEPTED => 0,
             _ => {
                 let name = status_name(status).unwrap_or("an unknown status");
-                let detail = format!("{name} with {accepted} of {octets} octets accepted");
+                let detail = format!("{name} with {accepted} of {octets_len} octets accepted");
                 violation(Rule::ReceiveResult, "WskReceiveEvent", "its result", detail, None)
             }
         };
         let mut shared = lock(&self.shared);
         shared.receiving = false;
-        if taken < octets {
+        if taken < octets_len {
             // What came first stays first: nothing can have been added meanwhile.
-            let rest = buffer.octets(octets).get(taken..).unwrap_or_default().to_vec();
-            shared.withheld.splice(..0, rest);
+            let rest = octets.get(taken..).unwrap_or_default();
+            shared.withheld.splice(..0, rest.iter().copied());
             shared.gated = !shared.restart_early;
         }
-        drop(shared);
-        buffer.poison(octets);
+    }
+
+    /// An event of this socket begins: the callback, and its flags.
+    fn enter_event(&self, name: &'static str) -> (Frame, u32) {
+        sim::event_begins(self.address(), name, self.number());
+        processor::enter_event(name)
+    }
+
+    fn leave_event(&self, frame: Frame) {
+        drop(frame);
+        sim::event_ends(self.address());
+    }
+
+    /// The next octets for a simulated event, at most `most`, of which `split` takes a part.
+    pub(crate) fn next_octets(&self, most: usize, split: Option<usize>) -> Vec<u8> {
+        let mut shared = lock(&self.shared);
+        let shared = &mut *shared;
+        if let Some(stream) = &shared.stream {
+            let mut buffer = vec![0; most];
+            if let Received::Octets { octets, .. } = stream.receive(&mut buffer) {
+                shared.withheld.extend_from_slice(&buffer[..octets]);
+            }
+        }
+        let there = shared.withheld.len().min(most);
+        let octets =
+            split.map_or(there, |split| if there > 1 { 1 + split % (there - 1) } else { there });
+        shared.withheld.drain(..octets).collect()
+    }
+
+    /// The provider gives the connection up: a receive event without an indication (rule 13).
+    pub(crate) fn give_up(&'static self) {
+        lock(&self.shared).reset = true;
+        self.abort_sends("WskSend", STATUS_FILE_FORCED_CLOSED);
+        let (context, table) = self.client();
+        // SAFETY: the client's table stays until the socket is closed.
+        let event = unsafe { table.as_ref() }.and_then(|table| table.WskReceiveEvent);
+        let Some(event) = event else { return };
+        lock(&self.shared).receiving = true;
+        let (frame, flags) = self.enter_event("WskReceiveEvent");
+        let mut accepted = 0;
+        // SAFETY: the client's callback with its context; no list says that the socket is dead.
+        let status = unsafe { event(context, flags, core::ptr::null_mut(), 0, &raw mut accepted) };
+        self.leave_event(frame);
+        lock(&self.shared).receiving = false;
+        if status != STATUS_SUCCESS {
+            violation(Rule::ReceiveResult, "WskReceiveEvent", "its result", status, None);
+        }
+    }
+
+    /// The end of a simulated connection is told.
+    pub(crate) fn tell_simulated_end(&'static self, reset: bool) {
+        let mut shared = lock(&self.shared);
+        if reset {
+            shared.reset = true;
+            shared.withheld.clear();
+            drop(shared);
+            self.abort_sends("WskSend", STATUS_CONNECTION_RESET);
+            self.tell_end(WSK_FLAG_ABORTIVE);
+        } else {
+            shared.read_ended = true;
+            drop(shared);
+            self.tell_end(0);
+        }
     }
 
     fn tell_end(&'static self, flags: u32) {
-        lock(&self.shared).end_told = true;
+        let mut shared = lock(&self.shared);
+        shared.end_told = true;
+        shared.reset_told |= flags == WSK_FLAG_ABORTIVE;
+        drop(shared);
         let (context, table) = self.client();
         // SAFETY: the client's table stays until the socket is closed.
         let event = unsafe { table.as_ref() }.and_then(|table| table.WskDisconnectEvent);
         let Some(event) = event else { return };
         // The close may be asked for inside; it is done after the callback, like for receives.
-        lock(&self.shared).receiving = true;
-        let frame = processor::enter("WskDisconnectEvent", DISPATCH_LEVEL);
+        lock(&self.shared).telling = true;
+        let (frame, at_dispatch) = self.enter_event("WskDisconnectEvent");
         // SAFETY: the client's callback with its context.
-        let status = unsafe { event(context, flags | WSK_FLAG_AT_DISPATCH_LEVEL) };
-        drop(frame);
-        lock(&self.shared).receiving = false;
+        let status = unsafe { event(context, flags | at_dispatch) };
+        self.leave_event(frame);
+        lock(&self.shared).telling = false;
         if status != STATUS_SUCCESS {
             violation(Rule::ReceiveResult, "WskDisconnectEvent", "its result", status, None);
         }

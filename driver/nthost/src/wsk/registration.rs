@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::ntdef::{
-    DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_INVALID_PARAMETER, STATUS_NOINTERFACE,
-    STATUS_NOT_IMPLEMENTED, STATUS_PENDING, STATUS_SUCCESS,
+    DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_INVALID_PARAMETER, STATUS_NOINTERFACE, STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED,
+    STATUS_SUCCESS,
 };
 use nt_sys::wsk::{
     AF_INET, AF_INET6, IPPROTO_TCP, MAKE_WSK_VERSION, NPI_WSK_INTERFACE_ID, SOCK_STREAM,
@@ -14,11 +15,14 @@ use nt_sys::wsk::{
     WSK_PROVIDER_DISPATCH, WSK_PROVIDER_NPI, WSK_REGISTRATION, WSK_SET_STATIC_EVENT_CALLBACKS,
 };
 
-use super::{listener, slots};
+use super::{complete, listener, slots};
 use crate::host::state;
 use crate::ledger::Register;
 use crate::nt::irp;
 use crate::processor::{self, require_irql};
+use crate::sim::actor::{self, Wait};
+use crate::sim::freedom::Freedom;
+use crate::sim::{fault, world};
 use crate::verifier::{Rule, Site, violation};
 
 pub(crate) static REGISTRATIONS: Register = Register::new("WSK registrations");
@@ -70,6 +74,9 @@ pub unsafe extern "win64" fn WskRegister(
     if dispatch.Version != MAKE_WSK_VERSION(1, 0) {
         return STATUS_NOINTERFACE;
     }
+    if fault::fails(export, Freedom::CallFailed) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     if let Some(earlier) = REGISTRATIONS.add(registration.addr(), Site::here(export)) {
         violation(
             Rule::Pairing,
@@ -92,6 +99,10 @@ pub unsafe extern "win64" fn WskDeregister(registration: *mut WSK_REGISTRATION) 
     require_irql(export, 0);
     if processor::depth() > 0 {
         violation(Rule::WaitInCallback, export, "registration", processor::callback(), None);
+    }
+    if world::is_on() {
+        // It returns when nothing of this client's is in WSK's hands.
+        actor::pause(Wait::Quiet);
     }
     let object = format!("{registration:p}");
     if REGISTRATIONS.remove(registration.addr()).is_none() {
@@ -129,6 +140,9 @@ pub unsafe extern "win64" fn WskCaptureProviderNPI(
     require_irql(export, if wait_ms == 0 { DISPATCH_LEVEL } else { 0 });
     if !REGISTRATIONS.contains(registration.addr()) {
         violation(Rule::Pairing, export, format!("{registration:p}"), "not registered", None);
+    }
+    if fault::fails(export, Freedom::CallFailed) {
+        return STATUS_DEVICE_NOT_READY;
     }
     if let Some(earlier) = CAPTURES.add(registration.addr(), Site::here(export)) {
         // Allowed by WSK; this host keeps one per registration.
@@ -180,6 +194,9 @@ kernel_fn! {
         if state().irp_only {
             return STATUS_NOT_IMPLEMENTED;
         }
+        if fault::fails(export, Freedom::CallFailed) {
+            return STATUS_NOT_SUPPORTED;
+        }
         if SOCKETS_MADE.load(Ordering::Relaxed) > 0 {
             violation(Rule::StaticEventsLate, export, "static events", "a socket exists", None);
         }
@@ -212,13 +229,14 @@ kernel_fn! {
             && flags == WSK_FLAG_LISTEN_SOCKET;
         if !known || dispatch.is_null() {
             // Only listening stream sockets exist here.
-            irp::complete(export, irp, STATUS_INVALID_PARAMETER, 0);
-            return STATUS_PENDING;
+            return complete(0, export, irp, STATUS_INVALID_PARAMETER, 0);
+        }
+        if fault::fails(export, Freedom::CallFailed) {
+            return complete(0, export, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
         }
         let table = dispatch.cast::<WSK_CLIENT_LISTEN_DISPATCH>();
         let socket = listener::create(family, context, table);
-        irp::complete(export, irp, STATUS_SUCCESS, socket.expose_provenance());
-        STATUS_PENDING
+        complete(0, export, irp, STATUS_SUCCESS, socket.expose_provenance())
     }
 }
 

@@ -1,22 +1,24 @@
 //! WskSend.
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{ErrorKind, IoSlice};
-use std::os::fd::AsFd;
 
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::mm::MDL;
 use nt_sys::ntdef::{
-    NTSTATUS, STATUS_CONNECTION_DISCONNECTED, STATUS_CONNECTION_RESET, STATUS_NOT_SUPPORTED,
-    STATUS_PENDING, STATUS_SUCCESS,
+    NTSTATUS, STATUS_CONNECTION_DISCONNECTED, STATUS_CONNECTION_RESET,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
 };
 use nt_sys::wsk::{WSK_BUF, WSK_FLAG_NODELAY, WSK_SOCKET};
 
+use super::complete;
 use super::connection::{Connection, SendIrp, enter_call};
 use super::pins::Pins;
 use crate::host::state;
-use crate::live::stream;
 use crate::nt::{irp, lock};
+use crate::sim::freedom::Freedom;
+use crate::sim::{self, work};
+use crate::transport::Stream;
 use crate::verifier::{Rule, violation};
 
 /// Parts of an MDL chain that go into one system call.
@@ -87,13 +89,13 @@ impl PendingSend {
     }
 
     /// Gives as much as possible to the transport; true when all of it is out.
-    fn progress(&mut self, file: impl AsFd) -> std::io::Result<bool> {
+    fn progress(&mut self, stream: &Stream) -> std::io::Result<bool> {
         while self.sent < self.octets {
             let mut slices = [IoSlice::new(&[]); PARTS_MAX];
             let left = self.octets - self.sent;
             let used = parts(self.mdl, self.offset + self.sent, left, &mut slices);
             let offered: usize = slices[..used].iter().map(|slice| slice.len()).sum();
-            match stream::send(&file, &slices[..used]) {
+            match stream.send(&slices[..used]) {
                 Ok(sent) => {
                     self.sent += sent;
                     if sent < offered {
@@ -109,7 +111,7 @@ impl PendingSend {
     }
 
     /// Completes the IRP.
-    pub(super) fn finish(self, export: &'static str, status: NTSTATUS) {
+    pub(super) fn finish(self, socket: usize, export: &'static str, status: NTSTATUS) -> NTSTATUS {
         if self.fingerprint.is_some_and(|before| before != self.hash()) {
             let object = format!("{} octets of a send", self.octets);
             violation(Rule::BufferInFlight, export, object, "they changed while in flight", None);
@@ -117,7 +119,7 @@ impl PendingSend {
         let information = if status == STATUS_SUCCESS { self.octets } else { 0 };
         // The completion routine may free it all.
         drop(self.pins);
-        irp::complete(export, self.irp.0, status, information);
+        complete(socket, export, self.irp.0, status, information)
     }
 }
 
@@ -151,35 +153,41 @@ kernel_fn! {
             Some(STATUS_CONNECTION_RESET)
         } else if shared.write_ended || shared.disconnect.is_some() {
             Some(STATUS_CONNECTION_DISCONNECTED)
+        } else if shared.send_failed
+            || work::fails_for(call.0.number(), export, Freedom::SendFailed)
+        {
+            shared.send_failed = true;
+            Some(STATUS_INSUFFICIENT_RESOURCES)
         } else {
             None
         };
         if let Some(status) = refused {
             drop(shared);
-            send.finish(export, status);
-            return STATUS_PENDING;
+            return send.finish(call.0.address(), export, status);
         }
-        let first = shared.sends.is_empty();
-        let out = match &shared.file {
-            Some(file) if first => send.progress(file),
+        let at_once = shared.sends.is_empty() && !sim::takes(Freedom::SendQueued);
+        let out = match &shared.stream {
+            Some(stream) if at_once => send.progress(stream),
             _ => Ok(false),
         };
         match out {
             Ok(true) => {
                 drop(shared);
-                send.finish(export, STATUS_SUCCESS);
+                return send.finish(call.0.address(), export, STATUS_SUCCESS);
             }
             Ok(false) => {
                 send.fingerprint = Some(send.hash());
                 // SAFETY: the client's chain, valid until completed.
                 send.pins = Some(unsafe { Pins::of(send.mdl, export) });
                 shared.sends.push_back(send);
+                drop(shared);
+                call.0.look();
             }
             Err(_) => {
                 // The system says so once; a read would find an ordinary end.
                 shared.reset = true;
                 drop(shared);
-                send.finish(export, STATUS_CONNECTION_RESET);
+                return send.finish(call.0.address(), export, STATUS_CONNECTION_RESET);
             }
         }
         STATUS_PENDING
@@ -188,9 +196,9 @@ kernel_fn! {
 
 impl Connection {
     /// The transport takes octets again.
-    pub(super) fn flush(&'static self) {
+    pub(crate) fn flush(&'static self) {
         while let Some((send, status)) = self.next_done() {
-            send.finish("WskSend", status);
+            send.finish(self.address(), "WskSend", status);
         }
         self.sends_done();
     }
@@ -199,8 +207,8 @@ impl Connection {
     fn next_done(&self) -> Option<(PendingSend, NTSTATUS)> {
         let mut shared = lock(&self.shared);
         let shared = &mut *shared;
-        let file = shared.file.as_ref()?;
-        let status = match shared.sends.front_mut()?.progress(file) {
+        let stream = shared.stream.as_ref()?;
+        let status = match shared.sends.front_mut()?.progress(stream) {
             Ok(false) => return None,
             Ok(true) => STATUS_SUCCESS,
             Err(_) => {

@@ -1,0 +1,65 @@
+//! Words that a peer cannot guess.
+//!
+//! Kernel modules have `BCryptGenRandom` of cng.sys, which this driver does not import. What it
+//! needs is a key that no peer can guess, once at its start: the processor's generator, where
+//! there is one, and what differs from boot to boot.
+use crate::pool::{PoolBox, Tag};
+use crate::{Passive, Result, time};
+
+/// Words of entropy.
+pub const ENTROPY_WORDS: usize = 16;
+
+/// Samples of the clock that go into one word.
+const SAMPLES: u32 = 32;
+
+/// Unpredictable words, to be hashed before use: four of them from RDRAND where the processor has
+/// it, the others from the low bits of the clock, read again and again, and from where the kernel
+/// put this stack and a new block of pool.
+///
+/// # Errors
+/// `INSUFFICIENT_RESOURCES`.
+pub fn entropy(_passive: &Passive) -> Result<[u64; ENTROPY_WORDS]> {
+    let mut words = [0; ENTROPY_WORDS];
+    let block = PoolBox::new(Tag::Object, 0_u64)?;
+    let places = [core::ptr::from_ref(&words).addr(), block.as_ptr().addr()];
+    let [hardware @ .., a, b] = &mut words;
+    (*a, *b) = (places[0] as u64, places[1] as u64);
+    for word in hardware {
+        *word = processor_random().unwrap_or(0) ^ clock_samples();
+    }
+    Ok(words)
+}
+
+fn clock_samples() -> u64 {
+    (0..SAMPLES).fold(0, |word: u64, _| {
+        word.rotate_left(7).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ time::system_ticks()
+    })
+}
+
+/// A word of the processor's generator; `None` without one, or when it is exhausted.
+#[cfg(target_arch = "x86_64")]
+fn processor_random() -> Option<u64> {
+    use core::arch::x86_64::{__cpuid, _rdrand64_step};
+
+    /// RDRAND in register C of CPUID's leaf 1.
+    const HAS_RDRAND: u32 = 1 << 30;
+    /// What Intel's manual advises before giving up.
+    const TRIES: u32 = 10;
+
+    #[target_feature(enable = "rdrand")]
+    fn step() -> Option<u64> {
+        let mut word = 0;
+        (0..TRIES).any(|_| _rdrand64_step(&mut word) == 1).then_some(word)
+    }
+
+    if __cpuid(1).ecx & HAS_RDRAND == 0 {
+        return None;
+    }
+    // SAFETY: the processor has the instruction.
+    unsafe { step() }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn processor_random() -> Option<u64> {
+    None
+}

@@ -1,0 +1,299 @@
+//! One client: what it does, and what it may expect.
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use nthost::sim::{Happening, Peer, Random, Read, fail, now};
+
+use crate::request::{Answer, Request};
+use crate::response::Reader;
+
+/// Requests of one client at most.
+const REQUESTS_MAX: u64 = 6;
+/// Octets read at once by a client that is in no hurry.
+const SIP_BYTES: usize = 700;
+
+/// How a client behaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Conduct {
+    /// Reads what comes, sends what it can, waits for the end of the connection.
+    Polite,
+    /// Ends its side behind its last request, and still wants every answer.
+    EndsEarly,
+    /// Sends the next request when the last one was answered, and waits to be sent away.
+    Lingers,
+    /// Reads a little now and then.
+    Slow,
+    /// Never reads.
+    Deaf,
+    /// Sends a part of its last request, and nothing more.
+    Stops,
+    /// Resets the connection after a while.
+    Resets,
+    /// Ends its side in the middle of a request.
+    EndsMidway,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Waiting,
+    Refused,
+    Connected,
+    Ended,
+    Reset,
+}
+
+/// One client.
+pub(crate) struct Client {
+    pub(crate) from: SocketAddr,
+    /// When it asks for a connection.
+    pub(crate) start: Duration,
+    peer: Option<Peer>,
+    conduct: Conduct,
+    requests: Vec<Request>,
+    /// Everything it sends, and where each request ends in it.
+    octets: Vec<u8>,
+    ends: Vec<usize>,
+    sent: usize,
+    /// Octets that it will send at all.
+    limit: usize,
+    reader: Reader,
+    state: State,
+    ended: bool,
+    patience: Duration,
+    random: Random,
+}
+
+impl Client {
+    /// One as it comes.
+    pub(crate) fn random(mut random: Random, from: SocketAddr, start: Duration) -> Client {
+        let conduct = match random.below(16) {
+            0..=4 => Conduct::Polite,
+            5..=6 => Conduct::EndsEarly,
+            7..=9 => Conduct::Lingers,
+            10 => Conduct::Slow,
+            11 => Conduct::Deaf,
+            12 => Conduct::Stops,
+            13..=14 => Conduct::Resets,
+            _ => Conduct::EndsMidway,
+        };
+        Client::new(random, from, start, conduct)
+    }
+
+    /// One that behaves, and asks for what is small.
+    pub(crate) fn probe(random: Random, from: SocketAddr, start: Duration) -> Client {
+        Client::new(random, from, start, Conduct::Polite)
+    }
+
+    fn new(mut random: Random, from: SocketAddr, start: Duration, conduct: Conduct) -> Client {
+        let count = random.within(1, REQUESTS_MAX);
+        let mut requests: Vec<Request> = Vec::new();
+        for number in 1..=count {
+            let last = number == count && conduct == Conduct::Polite;
+            let request = Request::random(&mut random, last);
+            let closes = request.answer.closes;
+            requests.push(request);
+            if closes {
+                break;
+            }
+        }
+        let octets: Vec<u8> = requests.iter().flat_map(|request| request.octets.clone()).collect();
+        let ends = requests.iter().scan(0, |at, request| {
+            *at += request.octets.len();
+            Some(*at)
+        });
+        let ends: Vec<usize> = ends.collect();
+        let limit = match conduct {
+            Conduct::Stops | Conduct::EndsMidway | Conduct::Resets => {
+                random.below(octets.len() + 1)
+            }
+            _ => octets.len(),
+        };
+        let patience = Duration::from_millis(random.within(0, 400));
+        let (reader, state) = (Reader::default(), State::Waiting);
+        Client {
+            from,
+            start,
+            peer: None,
+            conduct,
+            requests,
+            octets,
+            ends,
+            sent: 0,
+            limit,
+            reader,
+            state,
+            ended: false,
+            patience,
+            random,
+        }
+    }
+
+    /// Asks for its connection.
+    pub(crate) fn connect(&mut self) -> Peer {
+        let peer = Peer::connect(self.from);
+        self.peer = Some(peer);
+        if self.conduct == Conduct::Resets {
+            peer.wake_in(self.patience);
+        }
+        peer
+    }
+
+    /// Nothing will come of it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state, State::Refused | State::Ended | State::Reset)
+    }
+
+    /// It was connected at some time.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.state == State::Refused
+    }
+
+    pub(crate) fn happened(&mut self, happening: Happening) {
+        let Some(peer) = self.peer else { return };
+        match happening {
+            Happening::Connected => {
+                if self.state == State::Waiting {
+                    self.state = State::Connected;
+                }
+                self.send(peer);
+                self.read(peer);
+            }
+            Happening::Refused => self.state = State::Refused,
+            Happening::Writable => self.send(peer),
+            Happening::Woken if self.conduct == Conduct::Resets => {
+                if !self.is_over() {
+                    peer.reset();
+                    self.state = State::Reset;
+                }
+            }
+            Happening::Reset | Happening::Readable | Happening::Woken => self.read(peer),
+        }
+    }
+
+    /// Octets that may be sent now: a client that lingers waits for its answers.
+    fn allowed(&self) -> usize {
+        let allowed = match self.conduct {
+            Conduct::Lingers => self.ends.get(self.reader.answers).copied(),
+            _ => None,
+        };
+        allowed.unwrap_or(self.octets.len()).min(self.limit)
+    }
+
+    fn send(&mut self, peer: Peer) {
+        if self.state != State::Connected || self.ended {
+            return;
+        }
+        let allowed = self.allowed();
+        while self.sent < allowed {
+            let piece = if self.random.one_in(3) { 1 + self.random.below(40) } else { usize::MAX };
+            let to = self.sent.saturating_add(piece).min(allowed);
+            let taken = peer.write(&self.octets[self.sent..to]);
+            if taken == 0 {
+                return;
+            }
+            self.sent += taken;
+        }
+        let ends = matches!(self.conduct, Conduct::EndsEarly | Conduct::EndsMidway);
+        if ends && self.sent == self.limit {
+            self.end(peer);
+        }
+    }
+
+    fn end(&mut self, peer: Peer) {
+        if !std::mem::replace(&mut self.ended, true) {
+            peer.end();
+        }
+    }
+
+    fn read(&mut self, peer: Peer) {
+        if self.conduct == Conduct::Deaf || self.is_over() {
+            if self.conduct == Conduct::Deaf && peer.is_reset() {
+                self.state = State::Reset;
+            }
+            return;
+        }
+        let slow = self.conduct == Conduct::Slow;
+        loop {
+            match peer.read(if slow { SIP_BYTES } else { usize::MAX }) {
+                Read::Octets(octets) => self.take(&octets),
+                Read::Nothing => break,
+                Read::End => {
+                    self.state = State::Ended;
+                    self.end(peer);
+                    return;
+                }
+                Read::Reset => {
+                    self.state = State::Reset;
+                    return;
+                }
+            }
+            if slow {
+                peer.wake_in(self.patience);
+                break;
+            }
+        }
+        self.send(peer);
+    }
+
+    fn take(&mut self, octets: &[u8]) {
+        // Answers to what was sent; one that was begun may be refused before it is complete.
+        let begun = self.ends.iter().take_while(|end| **end < self.sent).count() + 1;
+        let answers: Vec<&Answer> =
+            self.requests.iter().take(begun).map(|request| &request.answer).collect();
+        if let Err(complaint) = self.reader.take(octets, &answers) {
+            fail(&format!("{} got {complaint}", self.name()));
+        }
+    }
+
+    /// Requests that were sent whole.
+    fn complete(&self) -> usize {
+        self.ends.iter().take_while(|end| **end <= self.sent).count()
+    }
+
+    fn name(&self) -> String {
+        let Client { peer, conduct, state, sent, reader, .. } = self;
+        let number = peer.map_or(usize::MAX, |peer| peer.0);
+        format!(
+            "client {number} from {} ({conduct:?}, {state:?}; {sent} of {} octets sent, {} of {} \
+             answers read, {} octets of another) at {:?}",
+            self.from,
+            self.limit,
+            reader.answers,
+            self.requests.len(),
+            reader.rest(),
+            now(),
+        )
+    }
+
+    /// What it can say at the end. `excused`: the machine stopped, or something failed.
+    pub(crate) fn check(&self, excused: bool) {
+        let Some(peer) = self.peer else { return };
+        if excused || peer.was_struck() || self.state == State::Refused || self.was_turned_away() {
+            return;
+        }
+        let polite =
+            matches!(self.conduct, Conduct::Polite | Conduct::EndsEarly | Conduct::Lingers);
+        if !polite {
+            return;
+        }
+        if !self.is_over() {
+            fail(&format!("{} is left alone", self.name()));
+        }
+        if self.reader.answers < self.complete() || self.reader.rest() > 0 {
+            fail(&format!("{} did not get every answer", self.name()));
+        }
+        // What is malformed may be refused before its end.
+        if self.sent < self.limit && self.reader.answers < self.requests.len() {
+            fail(&format!("{} could not send everything", self.name()));
+        }
+        if self.state != State::Ended && self.conduct != Conduct::Lingers {
+            fail(&format!("{} saw a reset", self.name()));
+        }
+    }
+
+    /// The driver wanted no connection after its handshake.
+    fn was_turned_away(&self) -> bool {
+        self.peer.is_some_and(Peer::was_refused)
+    }
+}

@@ -1,0 +1,76 @@
+//! What clients ask for, and the answers that they must get.
+use nthost::sim::Random;
+
+use crate::site::content;
+
+/// The answer to one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    /// Its status.
+    pub(crate) status: u16,
+    /// Its content; `None` where only its length is of interest.
+    pub(crate) content: Option<&'static [u8]>,
+    /// To HEAD, and with some statuses, no content follows whatever the head says.
+    pub(crate) head_only: bool,
+    /// The connection ends behind it.
+    pub(crate) closes: bool,
+}
+
+/// A request, and its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) octets: Vec<u8>,
+    pub(crate) answer: Answer,
+}
+
+impl Request {
+    /// One as it comes. With `last` the connection is asked to end behind it.
+    pub(crate) fn random(random: &mut Random, last: bool) -> Request {
+        let kind = random.below(64);
+        let (method, path, fields, rest) = match kind {
+            0..=23 => ("GET", "/hello.txt", "", ""),
+            24..=31 => ("HEAD", "/hello.txt", "", ""),
+            32..=39 => ("GET", "/medium", "", ""),
+            40 => ("GET", "/large", "", ""),
+            41..=46 => ("GET", "/missing", "", ""),
+            47..=49 => ("POST", "/hello.txt", "Content-Length: 11\r\n", "some octets"),
+            50..=52 => (
+                "PUT",
+                "/medium",
+                "Transfer-Encoding: chunked\r\n",
+                "4\r\nsome\r\n1;x=y\r\n!\r\n0\r\n\r\n",
+            ),
+            53..=55 => ("OPTIONS", "*", "", ""),
+            56..=57 => ("GET", "/old", "", ""),
+            58..=60 => ("GET", "/hello.txt", "If-None-Match: *\r\n", ""),
+            61 => return Request::malformed("GET /hello.txt HTTP/1.1\r\n\r\n"),
+            62 => return Request::malformed("GET /hello.txt\r\nHost: a\r\n\r\n"),
+            _ => return Request::old(),
+        };
+        let (status, content, head_only) = match (method, path) {
+            ("POST" | "PUT", _) => (405, None, false),
+            ("OPTIONS", _) => (204, None, true),
+            (_, "/missing") => (404, None, false),
+            (_, "/old") => (301, None, false),
+            _ if !fields.is_empty() => (304, None, true),
+            _ => (200, Some(content(path)), method == "HEAD"),
+        };
+        let close = if last { "Connection: close\r\n" } else { "" };
+        let octets = format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{fields}{close}\r\n{rest}");
+        let answer = Answer { status, content, head_only, closes: last };
+        Request { octets: octets.into_bytes(), answer }
+    }
+
+    /// A request that is refused, with the end of the connection.
+    fn malformed(octets: &str) -> Request {
+        let answer = Answer { status: 400, content: None, head_only: false, closes: true };
+        Request { octets: octets.as_bytes().to_vec(), answer }
+    }
+
+    /// A request of a client that knows of no connections that persist.
+    fn old() -> Request {
+        let content = Some(content("/hello.txt"));
+        let answer = Answer { status: 200, content, head_only: false, closes: true };
+        Request { octets: b"GET /hello.txt HTTP/1.0\r\n\r\n".to_vec(), answer }
+    }
+}

@@ -1,0 +1,325 @@
+//! One machine from its start to its end.
+use std::cell::RefCell;
+use std::fmt;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nthost::sim::{self, Outcome, Peer, Random, Strike, fail};
+use nthost::{Host, LoadFailure, Options, Value};
+use wskhttpd::WskHttpd;
+use wskhttpd_abi::{
+    COUNTERS_BYTES, Counter, Counters, DEVICE_NAME, IOCTL_QUERY_COUNTERS, SERVICE_NAME,
+};
+
+use crate::client::Client;
+use crate::crowd::{self, Crowd};
+use crate::site;
+
+/// NT path by which the driver opens the site image.
+const IMAGE_PATH: &str = "\\??\\site.img";
+/// Address of the client that comes when all is over.
+const PROBE: usize = 99;
+/// How long an unload may take, and anything else that must come to an end.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a new connection may wait for its answers when nothing fails any more.
+const SERVED_WITHIN: Duration = Duration::from_secs(10);
+/// Timeouts of the driver, in milliseconds.
+const TIMEOUTS: [(&str, u32); 7] = [
+    ("HeadTimeoutMs", 5_000),
+    ("ContentTimeoutMs", 5_000),
+    ("IdleTimeoutMs", 8_000),
+    ("SendGraceMs", 5_000),
+    // So that a peer that does not read is gone after the grace.
+    ("SendBytesPerSecondMin", 1_000_000),
+    ("LingerMs", 2_000),
+    ("StopMs", 3_000),
+];
+
+/// How connections come in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// By events, inspected before their handshake completes.
+    Conditional,
+    /// By events.
+    Event,
+    /// By IRP.
+    Irp,
+}
+
+impl Mode {
+    /// All of them.
+    pub const ALL: [Mode; 3] = [Mode::Conditional, Mode::Event, Mode::Irp];
+
+    /// As `AcceptMode` has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mode::Conditional => "conditional",
+            Mode::Event => "event",
+            Mode::Irp => "irp",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One machine.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Decides everything.
+    pub seed: u64,
+    /// How connections come in.
+    pub mode: Mode,
+    /// The image of the driver and the file it came from; the linked driver without one.
+    pub image: Option<(PathBuf, Arc<Vec<u8>>)>,
+    /// What is to fail; nothing else does then.
+    pub strike: Option<Strike>,
+}
+
+impl Case {
+    /// The command that repeats it.
+    fn replay(&self) -> String {
+        let mut command = format!("wskhttpd sim --seed {} --mode {}", self.seed, self.mode);
+        if let Some((path, _)) = &self.image {
+            command = format!("{command} --image {}", path.display());
+        }
+        if let Some(Strike { export, first, times }) = &self.strike {
+            command = format!("{command} --fail {export}:{first}:{times}");
+        }
+        command
+    }
+}
+
+/// What a run was.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Of the machine.
+    pub outcome: Outcome,
+    /// The driver started.
+    pub started: bool,
+    /// Connections that were asked for.
+    pub clients: usize,
+    /// Those that the driver refused.
+    pub turned_away: usize,
+}
+
+/// What a seed makes of the machine.
+struct Plan {
+    processors: usize,
+    clients: usize,
+    within: Duration,
+    per_address_max: u32,
+    /// When the driver is unloaded although clients are there.
+    unload_at: Option<Duration>,
+    faults: bool,
+    /// Faults come during the start already.
+    faulty_start: bool,
+}
+
+impl Plan {
+    fn new(case: &Case, random: &Random) -> Plan {
+        let mut choice = random.fork(10);
+        let sweep = case.strike.is_some();
+        let within = Duration::from_micros(1 << choice.within(8, 22));
+        let faults = !choice.one_in(3) && !sweep;
+        // Up to three times as long as clients come.
+        let unload_at = Duration::from_micros(choice.within(0, 3 << 22)).min(within * 3);
+        let unload_at = (choice.one_in(3) && !sweep).then_some(unload_at);
+        Plan {
+            processors: 1 + choice.below(4),
+            clients: if sweep { 6 } else { 1 + choice.below(24) },
+            within,
+            per_address_max: [0, 1, 2, 3, 8][choice.below(5)],
+            unload_at,
+            faults,
+            faulty_start: faults && choice.one_in(8),
+        }
+    }
+}
+
+/// Runs it.
+pub fn run(case: &Case) -> Report {
+    let random = Random::new(case.seed).fork(7);
+    let plan = Plan::new(case, &random);
+    let per_address = usize::try_from(plan.per_address_max).unwrap_or(usize::MAX);
+    let crowd = Crowd::new(&random, plan.clients, plan.within, per_address);
+    let crowd = Rc::new(RefCell::new(crowd));
+    let options = sim::Options {
+        seed: case.seed,
+        processors: plan.processors,
+        faults: plan.faulty_start,
+        strike: case.strike.clone(),
+        replay: case.replay(),
+    };
+    let peers: Rc<RefCell<dyn sim::Peers>> = crowd.clone();
+    let script = Script { case: case.clone(), plan, crowd: crowd.clone(), random };
+    let (started, outcome) = sim::run(options, &peers, move || script.run());
+    let crowd = crowd.borrow();
+    Report { outcome, started, clients: crowd.clients.len(), turned_away: crowd.turned_away() }
+}
+
+/// What the host does.
+struct Script {
+    case: Case,
+    plan: Plan,
+    crowd: Rc<RefCell<Crowd>>,
+    random: Random,
+}
+
+impl Script {
+    fn options(&self) -> Options {
+        let text = |name: &str, value: &str| (name.to_owned(), Value::String(value.to_owned()));
+        let number = |name: &str, value| (name.to_owned(), Value::Dword(value));
+        let mut registry = vec![
+            text("ListenAddress", "10.1.1.1"),
+            text("SiteImage", IMAGE_PATH),
+            text("AcceptMode", self.case.mode.name()),
+            // A secret key would choose which locks are contended.
+            number("HashSeed", 1),
+            number("PreallocatedConnections", 8),
+            number("MaxConnections", 256),
+            number("MaxConnectionsPerAddress", self.plan.per_address_max),
+        ];
+        registry.extend(TIMEOUTS.map(|(name, value)| number(name, value)));
+        Options {
+            processors: self.plan.processors,
+            registry,
+            files: vec![(IMAGE_PATH.to_owned(), site::image())],
+            wait_max: PATIENCE,
+            ..Options::default()
+        }
+    }
+
+    fn load(&self, host: &mut Host) -> Result<(), i32> {
+        let Some((path, image)) = &self.case.image else {
+            return host.load(SERVICE_NAME, nt::driver::entry::<WskHttpd>);
+        };
+        match host.load_image(SERVICE_NAME, image) {
+            Ok(()) => Ok(()),
+            Err(LoadFailure::Entry(status)) => Err(status),
+            Err(error) => fail(&format!("{}: {error:?}", path.display())),
+        }
+    }
+
+    /// True when the driver started.
+    fn run(mut self) -> bool {
+        let mut host = match Host::start(self.options()) {
+            Ok(host) => host,
+            Err(error) => fail(&format!("the host does not start: {error}")),
+        };
+        let loaded = self.load(&mut host);
+        if self.case.mode == Mode::Irp || self.case.strike.is_some() {
+            // When the driver decided is not seen from outside.
+            self.crowd.borrow_mut().excuse_refusals();
+        }
+        if let Err(status) = loaded {
+            if !self.plan.faulty_start && self.case.strike.is_none() {
+                fail(&format!("the driver does not start: {status:#x}"));
+            }
+        } else {
+            if self.plan.faults {
+                sim::begin_faults();
+                self.crowd.borrow_mut().excuse_refusals();
+            }
+            self.serve(&host);
+        }
+        let ledger = host.unload();
+        if !ledger.is_zero() {
+            fail(&format!("the ledger of an unloaded driver:\n{ledger}"));
+        }
+        let excused = self.plan.unload_at.is_some() || loaded.is_err();
+        for client in &self.crowd.borrow().clients {
+            client.check(excused);
+        }
+        loaded.is_ok()
+    }
+
+    /// From the start of the driver to its unloading.
+    fn serve(&mut self, host: &Host) {
+        let mut next = 0;
+        let count = self.crowd.borrow().clients.len();
+        let begin = sim::now();
+        let patience = begin + self.plan.within + PATIENCE;
+        loop {
+            let passed = sim::now().saturating_sub(begin);
+            if self.plan.unload_at.is_some_and(|at| at <= passed) {
+                self.crowd.borrow_mut().excuse_refusals();
+                return;
+            }
+            while next < count && self.crowd.borrow().clients[next].start <= passed {
+                self.crowd.borrow_mut().connect(next);
+                next += 1;
+            }
+            let done = next == count && Peer::open_sockets() == 0;
+            if done && self.crowd.borrow().is_over() {
+                break;
+            }
+            if sim::now() > patience {
+                if Peer::open_sockets() == 0 {
+                    // Some read on what was sent, in no hurry.
+                    break;
+                }
+                fail(&format!("{} sockets are not reaped", Peer::open_sockets()));
+            }
+            if self.random.one_in(8) {
+                self.counters(host);
+            }
+            sim::sleep(Duration::from_micros(self.random.within(1, 100_000)));
+        }
+        sim::calm();
+        sim::sleep(Duration::from_secs(1));
+        self.is_empty(host);
+        if !host.listening().is_empty() {
+            self.probe();
+        }
+    }
+
+    fn counters(&self, host: &Host) -> Option<Counters> {
+        let output = host.device_control(DEVICE_NAME, IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES);
+        match output.map(|output| Counters::decode(&output)) {
+            Ok(Some(counters)) => Some(counters),
+            Ok(None) => fail("the counters are malformed"),
+            Err(_) if self.plan.faults || self.case.strike.is_some() => None,
+            Err(status) => fail(&format!("the counters cannot be read: {status:#x}")),
+        }
+    }
+
+    /// No connection is left, and the driver knows it.
+    fn is_empty(&self, host: &Host) {
+        let Some(counters) = self.counters(host) else { return };
+        for counter in [Counter::ConnectionsOpen, Counter::Addresses, Counter::Handshakes] {
+            let count = counters.get(counter);
+            if count != 0 {
+                fail(&format!("{} is {count} when nothing is left", counter.name()));
+            }
+        }
+    }
+
+    /// A new connection is served, whatever was before.
+    fn probe(&mut self) {
+        let at = {
+            let mut crowd = self.crowd.borrow_mut();
+            let at = crowd.clients.len();
+            let from = crowd::address(PROBE, at);
+            let client = Client::probe(self.random.fork(8), from, sim::now());
+            crowd.clients.push(client);
+            crowd.connect(at);
+            at
+        };
+        let until = sim::now() + SERVED_WITHIN;
+        while !self.crowd.borrow().clients[at].is_over() {
+            if sim::now() > until {
+                fail("a new connection is not served, although nothing fails any more");
+            }
+            sim::sleep(Duration::from_millis(50));
+        }
+        if self.crowd.borrow().clients[at].is_refused() {
+            fail("a new connection is refused, although nothing fails any more");
+        }
+    }
+}

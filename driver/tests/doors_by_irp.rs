@@ -1,0 +1,3 @@
+//! Who gets in, with a provider that serves by IRP only.
+#[path = "doors.rs"]
+mod doors;
