@@ -26,6 +26,9 @@ const COPY_BYTES_MAX: usize = 4_096;
 /// Ticks from the last response to the close, where only the close can tell the peer of our end.
 const LINGER_TICKS: u32 = 2;
 
+/// Ticks without an octet after which nothing more comes from a peer whose end overtook octets.
+const OVERTAKEN_TICKS: u32 = 2;
+
 /// Ticks that an idle connection gets to end when the driver stops.
 const STOP_DRAIN_TICKS: u32 = 2;
 
@@ -57,6 +60,8 @@ pub struct Connection {
     /// No further request is answered.
     last: bool,
     peer_ended: bool,
+    /// The peer's end overtook octets that are with the provider: how many is not known.
+    overtaken: bool,
     disconnected: bool,
     /// The provider cannot end our side alone.
     lingers: bool,
@@ -77,6 +82,7 @@ impl Connection {
             end_deadline: 0,
             last: false,
             peer_ended: false,
+            overtaken: false,
             disconnected: false,
             lingers: false,
         }
@@ -319,6 +325,7 @@ impl Connection {
             server.counters.add(Counter::Collisions, 1);
             socket.expect_gate();
         }
+        self.overtaken |= events.any(Events::PEER_ENDED) && socket.is_gated();
         if events.any(Events::SENT) {
             self.progress = 0;
         }
@@ -342,7 +349,7 @@ impl Connection {
             self.last = true;
             self.http.close();
         }
-        let done = self.peer_ended && !socket.is_gated();
+        let done = self.peer_ended && !socket.is_gated() && !self.overtaken;
         if (self.last || done) && self.stream.is_none() {
             self.end(server, socket);
         }
@@ -399,12 +406,16 @@ impl Connection {
         if !socket.mark().passed(now) {
             return false;
         }
-        let sending = self.stream.is_some() || socket.sends_in_flight() > 0;
         let overdue = |deadline: u32| deadline != 0 && deadline <= now;
-        if overdue(self.end_deadline) || server.stop_passed(now) {
+        if server.stop_passed(now) {
             socket.close();
-        } else if sending {
-            server.counters.add(Counter::TimerSend, 1);
+        } else if self.is_sending(socket) {
+            // It may be another deadline that has passed: that of a restart.
+            if self.send_deadline(&server.timeouts, socket) <= now {
+                server.counters.add(Counter::TimerSend, 1);
+                socket.close();
+            }
+        } else if overdue(self.end_deadline) {
             socket.close();
         } else if overdue(self.request_deadline) {
             let timer = if self.in_content { Counter::TimerContent } else { Counter::TimerHead };
@@ -418,7 +429,9 @@ impl Connection {
             batch.submit(socket);
             batch.count(server);
         } else if self.end_deadline == 0 && !socket.is_gated() {
-            server.counters.add(Counter::TimerIdle, 1);
+            if !self.overtaken {
+                server.counters.add(Counter::TimerIdle, 1);
+            }
             self.last = true;
         }
         socket.is_closing()
@@ -432,21 +445,28 @@ impl Connection {
         if self.lingers && socket.sends_in_flight() == 0 {
             self.end_deadline = self.end_deadline.min(now.saturating_add(LINGER_TICKS)).max(1);
         }
-        let is_sending = self.stream.is_some() || socket.sends_in_flight() > 0;
+        let is_sending = self.is_sending(socket);
         self.progress = match self.progress {
             _ if !is_sending => 0,
             0 => now.max(1),
             progress => progress,
         };
-        let deadline = if self.end_deadline != 0 {
+        if is_sending && self.end_deadline != 0 {
+            // The peer has all its time to read the last response, and then to end.
+            self.end_deadline = now.saturating_add(timeouts.linger).max(1);
+        }
+        let deadline = if is_sending {
+            self.send_deadline(timeouts, socket)
+        } else if self.end_deadline != 0 {
             self.end_deadline
-        } else if is_sending {
-            self.progress.saturating_add(timeouts.send(socket.octets_in_flight()))
         } else if self.request_deadline != 0 {
             self.request_deadline
         } else {
-            let least = if self.ticket.is_refusing() { timeouts.linger } else { timeouts.idle };
-            now.saturating_add(least)
+            now.saturating_add(match (self.overtaken, self.ticket.is_refusing()) {
+                (true, _) => OVERTAKEN_TICKS,
+                (false, true) => timeouts.linger,
+                (false, false) => timeouts.idle,
+            })
         };
         let is_waiting_for_octets = socket.is_gated() && self.may_answer(socket);
         if is_waiting_for_octets {
@@ -457,6 +477,15 @@ impl Connection {
         } else {
             socket.mark().set_idle(deadline.min(server.stop_deadline()));
         }
+    }
+
+    fn is_sending(&self, socket: &Socket<'_, Server>) -> bool {
+        self.stream.is_some() || socket.sends_in_flight() > 0
+    }
+
+    /// Tick by which the peer must have read some of what is being sent.
+    fn send_deadline(&self, timeouts: &Timeouts, socket: &Socket<'_, Server>) -> u32 {
+        self.progress.saturating_add(timeouts.send(socket.octets_in_flight()))
     }
 
     fn set_request_deadline(&mut self, timeouts: &Timeouts, now: u32) {
