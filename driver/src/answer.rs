@@ -25,9 +25,24 @@ pub enum Content {
     None,
     /// What the response has.
     Whole,
-    /// The fields that say which part, and in a 206 that part, of the content of another response.
-    Part(Response, Part),
+    /// Some octets of what another response has, both positions included: 206.
+    Octets {
+        /// Of which.
+        of: Response,
+        /// Position of the first octet.
+        first: u32,
+        /// Position of the last octet.
+        last: u32,
+    },
+    /// What the response has, which says that there is nothing of that part of another: 416.
+    Unsatisfiable {
+        /// Of which.
+        of: Response,
+    },
 }
+
+// A connection keeps one while content is discarded.
+const _: () = assert!(size_of::<Option<Answer>>() <= 24);
 
 impl Answer {
     /// The content, and where in the image it starts.
@@ -35,8 +50,8 @@ impl Answer {
     pub fn content<'i>(&self, site: Site<'i>) -> (&'i [u8], usize) {
         match self.content {
             Content::None => (&[], 0),
-            Content::Part(of, Part::Octets { first, last }) => part(site, of, first, last),
-            Content::Whole | Content::Part(..) => {
+            Content::Octets { of, first, last } => part(site, of, first, last),
+            Content::Whole | Content::Unsatisfiable { .. } => {
                 (site.body(self.response), site.body_offset(self.response))
             }
         }
@@ -46,7 +61,11 @@ impl Answer {
     #[inline]
     pub fn fields(&self, site: Site<'_>) -> PartFields {
         match self.content {
-            Content::Part(of, part) => part.fields(octets(site.body(of))),
+            Content::Octets { of, first, last } => {
+                let part = Part::Octets { first: first.into(), last: last.into() };
+                part.fields(octets(site.body(of)))
+            }
+            Content::Unsatisfiable { of } => Part::Unsatisfiable.fields(octets(site.body(of))),
             Content::None | Content::Whole => PartFields::new(),
         }
     }
@@ -54,7 +73,7 @@ impl Answer {
 
 #[cold]
 #[inline(never)]
-fn part(site: Site<'_>, of: Response, first: u64, last: u64) -> (&[u8], usize) {
+fn part(site: Site<'_>, of: Response, first: u32, last: u32) -> (&[u8], usize) {
     let first = usize::try_from(first).unwrap_or(usize::MAX);
     let last = usize::try_from(last).unwrap_or(usize::MAX);
     let part = site.body(of).get(first..=last).unwrap_or_default();
@@ -160,13 +179,18 @@ fn selected(
     // Variants of one file share its date, which is no strong validator then (section 8.8.2.2).
     let last_modified = last_modified.filter(|_| !is_negotiated);
     let validators = Validators { last_modified, ..validators };
-    let part = selectors.part(method, octets(site.body(response)), &validators, now);
-    let head = match part {
-        Part::Whole => return whole,
-        Part::Octets { .. } => partial,
-        Part::Unsatisfiable => site.error(Status::RangeNotSatisfiable.code())?,
-    };
-    Some((head, Content::Part(response, part)))
+    match selectors.part(method, octets(site.body(response)), &validators, now) {
+        Part::Whole => whole,
+        Part::Octets { first, last } => {
+            // An image, and so each position in it, has 32 bits.
+            let (first, last) = (u32::try_from(first).ok()?, u32::try_from(last).ok()?);
+            Some((partial, Content::Octets { of: response, first, last }))
+        }
+        Part::Unsatisfiable => {
+            let error = site.error(Status::RangeNotSatisfiable.code())?;
+            Some((error, Content::Unsatisfiable { of: response }))
+        }
+    }
 }
 
 /// Methods that no resource here has: 405 where there is a resource, 404 where there is none.

@@ -21,6 +21,8 @@ impl Driver for WskHttpd {
     const DEVICE_LINK: &'static str = DEVICE_LINK;
 
     /// Parameters, image, tables, WSK, timer; each step undoes itself when a later one fails.
+    // Its own frame, because a frame must stay below a page and the entry has half of one.
+    #[inline(never)]
     fn start(passive: &Passive, key: Option<&RegistryKey>) -> Result<WskHttpd> {
         let mut parameters = Parameters::read(passive, key)?;
         let site = PinnedSite::load(passive, &mut parameters.site_image)?;

@@ -73,6 +73,8 @@ impl Server {
     ///
     /// # Errors
     /// `INSUFFICIENT_RESOURCES`.
+    // Its own frame, as `WskHttpd::start` has: the two together are over a page.
+    #[inline(never)]
     pub fn new(
         passive: &Passive,
         parameters: &Parameters,

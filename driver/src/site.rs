@@ -14,6 +14,8 @@ impl PinnedSite {
     /// # Errors
     /// What opening or reading said; `FILE_CORRUPT_ERROR` for an image that is not valid, and the
     /// reason in the log.
+    // Its own frame, of a quarter of a page: whoever starts the driver has one of nearly a whole.
+    #[inline(never)]
     pub fn load(passive: &Passive, path: &mut WideString) -> Result<PinnedSite> {
         let file = File::open(passive, path).inspect_err(|status| {
             nt::log(format_args!("SiteImage {path}: cannot be opened: {status}"));

@@ -117,10 +117,7 @@ impl Content {
             (Part::SizeSpace | Part::Extension, _) => self.extension(limits, octet),
             (Part::SizeLf, b'\n') => self.chunk(limits),
             (Part::DataCr, b'\r') => Ok(Part::DataLf),
-            (Part::DataLf, b'\n') => {
-                self.remaining = 0;
-                Ok(Part::Size(0))
-            }
+            (Part::DataLf, b'\n') => Ok(Part::Size(0)),
             (Part::TrailerStart | Part::TrailerName | Part::TrailerValue, _) => {
                 self.trailer(limits, octet)
             }

@@ -242,7 +242,11 @@ struct RequestLine<'b> {
 }
 
 impl<'b> RequestLine<'b> {
-    #[inline]
+    #[allow(
+        clippy::inline_always,
+        reason = "it is moved about otherwise, for the cold caller's sake"
+    )]
+    #[inline(always)]
     fn new(
         limits: &Limits,
         method: &[u8],
@@ -378,7 +382,11 @@ fn parse_in_parts<'b>(limits: &Limits, head: &'b [u8]) -> Result<Request<'b>, Re
 }
 
 impl<'b> Request<'b> {
-    #[inline]
+    #[allow(
+        clippy::inline_always,
+        reason = "it is moved about otherwise, for the cold caller's sake"
+    )]
+    #[inline(always)]
     fn new(
         limits: &Limits,
         head: &'b [u8],

@@ -229,7 +229,7 @@ fn two_hosts() {
 #[test]
 fn request_behind_close() {
     let stream = format!("GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n{EVIL}");
-    assert_eq!(never_smuggles(&stream).len(), 1);
+    assert!(matches!(never_smuggles(&stream).as_slice(), [Event::Request(_)]));
 }
 
 #[test]

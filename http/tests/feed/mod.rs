@@ -154,6 +154,20 @@ pub(crate) fn request(stream: &[u8]) -> Asked {
     }
 }
 
+/// How many requests, and ends of content, `stream` has; no rejection.
+#[track_caller]
+pub(crate) fn accepted(limits: Limits, stream: &[u8]) -> (usize, usize) {
+    let (mut requests, mut contents) = (0, 0);
+    for event in feed_both(limits, stream) {
+        match event {
+            Event::Request(_) => requests += 1,
+            Event::ContentEnd => contents += 1,
+            Event::Reject(rejection) => panic!("{}: {rejection:?}", stream.escape_ascii()),
+        }
+    }
+    (requests, contents)
+}
+
 /// The rejection that `stream` ends with, and nothing before it.
 #[track_caller]
 pub(crate) fn rejection(stream: &[u8]) -> (Status, Reason) {

@@ -96,14 +96,14 @@ pub(crate) fn values<'b>(lines: &[&'b [u8]], name: &str) -> Vec<&'b [u8]> {
     lines.iter().filter_map(split).collect()
 }
 
-/// Digits alone; what is far over 64 bits is merely far.
+/// Digits alone. What is over 64 bits is as far away as can be said, as in the crate: of two such
+/// positions neither is behind the other.
 fn number(digits: &str) -> Option<u128> {
-    let is_number = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
-    let digits = digits.trim_start_matches('0');
-    if !is_number {
+    if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
         return None;
     }
-    if digits.len() > 30 { Some(u128::MAX) } else { format!("0{digits}").parse().ok() }
+    let farthest = u128::from(u64::MAX);
+    Some(digits.parse().map_or(farthest, |number: u128| number.min(farthest)))
 }
 
 /// The members of a list, without whitespace around them.
