@@ -124,7 +124,7 @@ fn parameters_help() -> String {
     help.push_str(
         "Exit codes: 0 served and left nothing behind; 2 refused to start; 3 the driver ",
     );
-    help.push_str("leaked; 86 the driver broke a rule of the kernel.");
+    help.push_str("leaked; 86 the driver broke a rule of the kernel; 87 a check of `sim` failed.");
     help
 }
 

@@ -7,8 +7,9 @@ use nthost::sim::{Happening, Peer, Random, Read, fail, now};
 use crate::request::{Answer, Request};
 use crate::response::Reader;
 
-/// Requests of one client at most.
+/// Requests of most clients at most, and of one that has much to ask.
 const REQUESTS_MAX: u64 = 6;
+const MANY_REQUESTS_MAX: u64 = 48;
 /// Octets read at once by a client that is in no hurry.
 const SIP_BYTES: usize = 700;
 
@@ -86,7 +87,8 @@ impl Client {
     }
 
     fn new(mut random: Random, from: SocketAddr, start: Duration, conduct: Conduct) -> Client {
-        let count = random.within(1, REQUESTS_MAX);
+        let most = if random.one_in(6) { MANY_REQUESTS_MAX } else { REQUESTS_MAX };
+        let count = random.within(1, most);
         let mut requests: Vec<Request> = Vec::new();
         for number in 1..=count {
             let last = number == count && conduct == Conduct::Polite;
