@@ -195,6 +195,7 @@ impl Host {
     pub fn load_image(&mut self, name: &str, file: &[u8]) -> Result<(), LoadFailure> {
         let mapping = map(file)?;
         let (entry, range) = (mapping.entry(), mapping.range());
+        sim::interrupt::image_is_at(range.0.addr()..range.0.addr() + range.1 as usize);
         let loaded = self.call_entry(name, entry, range).map_err(LoadFailure::Entry);
         self.image = Some(mapping);
         loaded

@@ -99,6 +99,7 @@ pub fn violation(
     detail: impl fmt::Display,
     earlier: Option<Site>,
 ) -> ! {
+    crate::sim::interrupt::disarm();
     let now = Site::here(export);
     let mut report = format!(
         "\n*** the driver broke rule {}: {}\n    object:  {object}\n    detail:  {detail}\n\

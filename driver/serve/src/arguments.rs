@@ -49,6 +49,9 @@ pub(crate) struct Sim {
     /// Run this driver image (wskhttpd.sys) instead of the driver that is linked in.
     #[arg(long, value_name = "FILE.sys")]
     pub(crate) image: Option<PathBuf>,
+    /// Show everything that happened, not only the last of it.
+    #[arg(long, requires = "seed")]
+    pub(crate) trace: bool,
     /// Let every call that can fail do so, one by one, in the given mode or in all.
     #[arg(long, conflicts_with_all = ["seed", "seeds", "fail"])]
     pub(crate) sweep: bool,

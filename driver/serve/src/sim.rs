@@ -55,8 +55,9 @@ pub(crate) fn run(sim: &Sim) -> Result<()> {
     let mut sum = Sum::default();
     for seed in seeds.clone() {
         let mode = sim.mode.unwrap_or(mode_of(seed));
-        let strike = sim.fail.clone();
-        sum.add(&wskhttpd_sim::run(&Case { seed, mode, image: image.clone(), strike }));
+        let (image, strike) = (image.clone(), sim.fail.clone());
+        let case = Case { seed, mode, image, whole_trace: false, strike };
+        sum.add(&wskhttpd_sim::run(&case));
     }
     print!("{}", sum.taken);
     println!(
@@ -107,7 +108,9 @@ fn mode_of(seed: u64) -> Mode {
 
 fn one(sim: &Sim, seed: u64, image: Option<(PathBuf, Arc<Vec<u8>>)>) {
     let mode = sim.mode.unwrap_or(mode_of(seed));
-    let report = wskhttpd_sim::run(&Case { seed, mode, image, strike: sim.fail.clone() });
+    let (whole_trace, strike) = (sim.trace, sim.fail.clone());
+    let report = wskhttpd_sim::run(&Case { seed, mode, image, whole_trace, strike });
+    print!("{}", report.outcome.trace);
     print!("{}", report.outcome.taken);
     println!(
         "sim: seed {seed} ({mode}) passed: {} connections ({} refused), {} events, {:.3} virtual \

@@ -74,6 +74,8 @@ pub struct Case {
     pub mode: Mode,
     /// The image of the driver and the file it came from; the linked driver without one.
     pub image: Option<(PathBuf, Arc<Vec<u8>>)>,
+    /// A report shows everything that happened.
+    pub whole_trace: bool,
     /// What is to fail; nothing else does then.
     pub strike: Option<Strike>,
 }
@@ -151,6 +153,7 @@ pub fn run(case: &Case) -> Report {
         processors: plan.processors,
         faults: plan.faulty_start,
         strike: case.strike.clone(),
+        whole_trace: case.whole_trace,
         replay: case.replay(),
     };
     let peers: Rc<RefCell<dyn sim::Peers>> = crowd.clone();
@@ -261,7 +264,7 @@ impl Script {
                 }
                 fail(&format!("{} sockets are not reaped", Peer::open_sockets()));
             }
-            if self.random.one_in(8) {
+            if self.random.one_in(24) {
                 self.counters(host);
             }
             sim::sleep(Duration::from_micros(self.random.within(1, 100_000)));

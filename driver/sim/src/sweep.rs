@@ -34,7 +34,8 @@ pub fn sweep(mode: Mode, image: Option<&(PathBuf, Arc<Vec<u8>>)>) -> Sweep {
     let mut sweep = Sweep::default();
     // What nothing fails of says how many calls there are to begin with.
     let strike = Strike { export: String::new(), first: 0, times: 0 };
-    let mut case = Case { seed: SEED, mode, image: image.cloned(), strike: Some(strike) };
+    let (image, strike) = (image.cloned(), Some(strike));
+    let mut case = Case { seed: SEED, mode, image, whole_trace: false, strike };
     for (export, calls) in run(&case).outcome.calls {
         for first in 0..calls {
             for times in [1, 2] {

@@ -34,6 +34,7 @@ const INITIALISED: i32 = 0x0054_4D52;
 /// `timer` is writable and stays in place.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeInitializeTimer(timer: *mut KTIMER) {
+    actor::simple_export_called();
     // SAFETY: the caller's.
     unsafe { (*timer).Header.Lock = INITIALISED };
 }
@@ -48,6 +49,7 @@ pub unsafe extern "win64" fn KeInitializeDpc(
     routine: KDEFERRED_ROUTINE,
     context: PVOID,
 ) {
+    actor::simple_export_called();
     // SAFETY: the caller's.
     let dpc = unsafe { &mut *dpc };
     dpc.DeferredRoutine = routine;

@@ -6,6 +6,7 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::freedom::Freedom;
+use super::interrupt;
 use super::world::{NOBODY, is_on, with};
 use crate::processor::{self, Context};
 
@@ -106,11 +107,17 @@ pub(crate) fn pause(wait: Wait) {
     processor::set_context(context);
 }
 
+/// The same, of an export that takes no time: nobody else goes on.
+pub(crate) fn simple_export_called() {
+    interrupt::disarm();
+}
+
 /// An export is called: a moment at which another may go on.
 pub(crate) fn export_called(export: &'static str) {
     if !is_on() {
         return;
     }
+    interrupt::disarm();
     let preempted = with(|world| {
         if world.current == NOBODY {
             return false;

@@ -31,6 +31,8 @@ macro_rules! freedoms {
 enum Kind {
     /// Ordinary: a driver notices nothing.
     Order,
+    /// The same, but it takes its time.
+    Rare,
     /// A peer, or the network, loses a connection before it is one.
     Loss,
     /// A call or an allocation fails, or the transport does.
@@ -42,6 +44,8 @@ enum Kind {
 freedoms! {
     /// Another processor or thread goes on at the call of an export.
     Preempted = "preempted at an export", Order;
+    /// Another goes on between two instructions of the driver.
+    Interrupted = "interrupted between instructions", Rare;
     /// A callback comes at PASSIVE_LEVEL.
     PassiveCallback = "callback at PASSIVE_LEVEL", Order;
     /// A callback at DISPATCH_LEVEL does not say so.
@@ -126,6 +130,7 @@ impl Freedoms {
             let often = 1 << temper.within(5, 12);
             let odds = match freedom.kind() {
                 Kind::Order => often - often / 8,
+                Kind::Rare => often / 64,
                 Kind::Loss | Kind::Fault => often / 8,
                 Kind::Death => often / 16,
             };
@@ -144,7 +149,7 @@ impl Freedoms {
     /// Whether it is taken now.
     pub(crate) fn take(&mut self, freedom: Freedom) -> bool {
         let comes = match freedom.kind() {
-            Kind::Order => true,
+            Kind::Order | Kind::Rare => true,
             Kind::Loss => !self.calm,
             Kind::Fault | Kind::Death => self.faults,
         };

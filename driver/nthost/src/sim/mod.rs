@@ -16,6 +16,7 @@
 //! | `indication` | the shapes of indicated memory, and that nobody touches it afterwards |
 //! | `network` | connections in memory, and the peers that a harness drives |
 //! | `freedom` | what WSK and NT may do, and how often this seed does it |
+//! | `interrupt` | switches between two instructions of the driver |
 //! | `fault` | calls that fail, by chance or one by one |
 //! | `trace` | what happened |
 
@@ -25,6 +26,7 @@ pub(crate) mod connection;
 pub(crate) mod fault;
 pub(crate) mod freedom;
 pub(crate) mod indication;
+pub(crate) mod interrupt;
 pub(crate) mod network;
 mod random;
 mod trace;
@@ -62,6 +64,8 @@ pub struct Options {
     pub faults: bool,
     /// What is to fail besides.
     pub strike: Option<Strike>,
+    /// A report shows everything that happened, not the last of it.
+    pub whole_trace: bool,
     /// The command that repeats the run, for reports.
     pub replay: String,
 }
@@ -86,6 +90,8 @@ pub fn nobody() -> Rc<RefCell<dyn Peers>> {
 pub struct Outcome {
     /// Of everything that happened.
     pub hash: u64,
+    /// All of it, when it was asked for.
+    pub trace: String,
     /// Things that happened.
     pub events: u64,
     /// Virtual time that passed.
@@ -137,7 +143,10 @@ pub fn run<T: 'static>(
     assert!(!world::is_on(), "a machine runs on this thread already");
     REPLAY.set(options.replay);
     let plan = fault::Plan { strike: options.strike, ..fault::Plan::default() };
-    world::begin(World::new(options.seed, options.faults, plan));
+    let mut world = World::new(options.seed, options.faults, plan);
+    world.trace.whole = options.whole_trace;
+    world::begin(world);
+    interrupt::begin();
     let result = Rc::new(RefCell::new(None));
     let place = result.clone();
     actor::spawn("the host".to_owned(), Context::of_host(), move || {
@@ -164,10 +173,12 @@ pub fn run<T: 'static>(
         }
     }
     STOPPING.set(false);
+    interrupt::end();
     processor::set_context(host);
     let world = world::end();
     let outcome = Outcome {
         hash: world.trace.hash(),
+        trace: if options.whole_trace { world.last() } else { String::new() },
         events: world.trace.entries(),
         time: Duration::from_nanos(world.now.saturating_mul(100)),
         taken: world.freedoms.taken(),

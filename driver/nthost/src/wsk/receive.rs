@@ -15,6 +15,7 @@ use crate::live::buffer::ReceiveBuffer;
 use crate::nt::{irp, lock};
 use crate::processor::{self, Frame};
 use crate::sim::freedom::Freedom;
+use crate::sim::interrupt::AtReturn;
 use crate::sim::{self, work};
 use crate::transport::Received;
 use crate::verifier::{Rule, violation};
@@ -27,6 +28,7 @@ kernel_fn! {
         socket: *mut WSK_SOCKET, buffer: *mut WSK_BUF, flags: u32, irp: *mut IRP,
     ) -> NTSTATUS {
         let export = "WskReceive";
+        let _return = AtReturn;
         let call = enter_call(export, socket);
         // SAFETY: the caller's: valid for the call.
         let buffer = unsafe { &*buffer };
