@@ -345,11 +345,12 @@ impl Connection {
         if !socket.mark().passed(now) {
             return false;
         }
+        // A connection that waits for octets to come again is looked at by every tick.
         let sending = self.stream.is_some() || socket.sends_in_flight() > 0;
         let overdue = |deadline: u32| deadline != 0 && deadline <= now;
         if overdue(self.end_deadline) || server.stop_passed(now) {
             socket.close();
-        } else if sending {
+        } else if sending && !(socket.is_gated() && self.may_answer(socket)) {
             server.counters.add(Counter::TimerSend, 1);
             socket.close();
         } else if overdue(self.request_deadline) {

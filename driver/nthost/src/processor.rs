@@ -181,7 +181,8 @@ pub(crate) fn enter(name: &'static str, irql: KIRQL) -> Frame {
         violation(Rule::Depth, name, "this processor's stack", detail, None);
     }
     let entered = irql.max(IRQL.get());
-    let frame = Frame { irql: IRQL.replace(entered), entered, callback: CALLBACK.replace(name), name };
+    let frame =
+        Frame { irql: IRQL.replace(entered), entered, callback: CALLBACK.replace(name), name };
     sim::interrupt::arm();
     frame
 }

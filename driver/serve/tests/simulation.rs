@@ -67,6 +67,20 @@ fn a_seed_gives_the_same_trace_again_and_on_the_image() {
     }
 }
 
+/// Seeds that found something once, and what: the driver must pass them for ever.
+const FOUND: [(&str, &str); 2] = [
+    // A tick that asks for withheld octets again took sends under way for stalled ones.
+    ("412", "event"),
+    ("1726", "event"),
+];
+
+#[test]
+fn what_was_found_once_stays_mended() {
+    for (seed, mode) in FOUND {
+        passed(start(&["--seed", seed, "--mode", mode]));
+    }
+}
+
 /// Sites, as the last line of a sweep has them.
 fn sites(line: &str) -> u64 {
     let (_, rest) = line.split_once(": sweep passed in ").expect(line);
