@@ -268,10 +268,14 @@ impl Client {
         )
     }
 
-    /// What it can say at the end. `excused`: the machine stopped, or something failed.
-    pub(crate) fn check(&self, excused: bool) {
+    /// What it can say at the end. `excused`: the machine stopped, or something failed. `crowded`:
+    /// there are fewer places than clients, and who asks for nothing may have to make room.
+    pub(crate) fn check(&self, excused: bool, crowded: bool) {
         let Some(peer) = self.peer else { return };
         if excused || peer.was_struck() || self.state == State::Refused || self.was_turned_away() {
+            return;
+        }
+        if crowded && self.state == State::Reset {
             return;
         }
         let polite =

@@ -21,16 +21,23 @@ use crate::site;
 const IMAGE_PATH: &str = "\\??\\site.img";
 /// Address of the client that comes when all is over.
 const PROBE: usize = 99;
+/// More connections than there are clients.
+const CONNECTIONS_MAX: u32 = 256;
 /// How long an unload may take, and anything else that must come to an end.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a new connection may wait for its answers when nothing fails any more.
 const SERVED_WITHIN: Duration = Duration::from_secs(10);
 /// Timeouts of the driver, in milliseconds.
-const TIMEOUTS: [(&str, u32); 5] = [
+const TIMEOUTS: [(&str, u32); 9] = [
     ("HeadTimeoutMs", 5_000),
+    ("ContentTimeoutMs", 5_000),
     ("IdleTimeoutMs", 8_000),
     ("SendStallMs", 5_000),
+    ("SendGraceMs", 5_000),
+    // So that a peer that does not read is gone after the grace.
+    ("SendBytesPerSecondMin", 1_000_000),
     ("DrainMs", 2_000),
+    ("LingerMs", 2_000),
     ("StopMs", 3_000),
 ];
 
@@ -113,6 +120,7 @@ struct Plan {
     clients: usize,
     within: Duration,
     per_address_max: u32,
+    connections_max: u32,
     /// When the driver is unloaded although clients are there.
     unload_at: Option<Duration>,
     faults: bool,
@@ -134,6 +142,7 @@ impl Plan {
             clients: if sweep { 6 } else { 1 + choice.below(24) },
             within,
             per_address_max: [0, 1, 2, 3, 8][choice.below(5)],
+            connections_max: [2, 4, 8, CONNECTIONS_MAX][choice.below(6).min(3)],
             unload_at,
             faults,
             faulty_start: faults && choice.one_in(8),
@@ -179,8 +188,11 @@ impl Script {
             text("ListenAddress", "10.1.1.1"),
             text("SiteImage", IMAGE_PATH),
             text("AcceptMode", self.case.mode.name()),
+            // A secret key would choose which locks are contended.
+            number("HashSeed", 1),
             number("PreallocatedConnections", 8),
-            number("MaxConnections", 256),
+            number("MaxConnections", self.plan.connections_max),
+            number("HoldMs", 3_000),
             number("MaxConnectionsPerAddress", self.plan.per_address_max),
         ];
         registry.extend(TIMEOUTS.map(|(name, value)| number(name, value)));
@@ -211,7 +223,8 @@ impl Script {
             Err(error) => fail(&format!("the host does not start: {error}")),
         };
         let loaded = self.load(&mut host);
-        if self.case.mode == Mode::Irp || self.case.strike.is_some() {
+        let crowded = self.plan.connections_max < CONNECTIONS_MAX;
+        if crowded || self.case.mode == Mode::Irp || self.case.strike.is_some() {
             // When the driver decided is not seen from outside.
             self.crowd.borrow_mut().excuse_refusals();
         }
@@ -232,7 +245,7 @@ impl Script {
         }
         let excused = self.plan.unload_at.is_some() || loaded.is_err();
         for client in &self.crowd.borrow().clients {
-            client.check(excused);
+            client.check(excused, crowded);
         }
         loaded.is_ok()
     }

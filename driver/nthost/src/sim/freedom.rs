@@ -86,6 +86,8 @@ freedoms! {
     HandshakeAborted = "handshake aborted", Loss;
     /// A DPC runs some time after its timer expired, perhaps after it was cancelled.
     DpcLate = "DPC late", Order;
+    /// A timer expires just before it is cancelled: its DPC is still to run.
+    FiredAtCancel = "timer fired at its cancellation", Order;
     /// A graceful disconnect never completes.
     DisconnectStuck = "disconnect that never completes", Order;
     /// A reset throws away what the peer has not read yet.

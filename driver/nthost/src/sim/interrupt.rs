@@ -18,7 +18,7 @@ use super::world::{is_on, with};
 /// The trap flag.
 const TRAP: u64 = 1 << 8;
 /// Seconds of processor time that one machine may take.
-const RUN_MAX_SECONDS: i64 = 60;
+const RUN_MAX_SECONDS: i64 = 20;
 /// Instructions until an interruption, at most, as a power of two.
 const STEPS_MAX_LOG: u64 = 8;
 

@@ -280,3 +280,10 @@ pub(crate) fn event_ends(socket: usize) {
 pub(crate) fn lookaside_depth(usual: u16) -> u16 {
     if world::is_on() { with(|world| world.lookaside_depth) } else { usual }
 }
+
+/// A timer with this DPC was cancelled, perhaps a moment too late.
+pub(crate) fn cancelled(dpc: usize) {
+    if takes(Freedom::FiredAtCancel) {
+        with(|world| world.queue_dpc(dpc, true));
+    }
+}

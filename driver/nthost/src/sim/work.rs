@@ -1,4 +1,6 @@
 //! What processors do: every callback of the driver begins here, on whichever takes it.
+use nt_sys::wsk::WSK_INSPECT_ID;
+
 use super::completion::Completion;
 use super::freedom::Freedom;
 use super::network::{Port, PortId};
@@ -45,6 +47,8 @@ pub(crate) enum Work {
     Request(PortId),
     /// A request that the client wants is established, or dies.
     Establish(&'static Listener, Request),
+    /// A pended request dies, whatever its peer does.
+    DropPended(&'static Listener, WSK_INSPECT_ID),
     /// A peer that waits may have given up.
     AbortPended(PortId),
     /// Something for a connection.
@@ -73,6 +77,10 @@ impl Work {
         match self {
             Work::Request(port) => request(processor, port),
             Work::Establish(listener, request) => establish(processor, listener, request),
+            Work::DropPended(listener, id) => {
+                listener.abort_pended(id);
+                with(|world| world.ended(listener.address()));
+            }
             Work::AbortPended(port) => {
                 if let Some(listener) = with(|world| world.network.listening) {
                     with(|world| world.note("gives up", port, 0));
@@ -135,6 +143,17 @@ fn request(processor: usize, port: PortId) {
     with(|world| world.began(socket));
     listener.arrived(processor, Stream::Simulated(stream), from);
     with(|world| world.ended(socket));
+}
+
+/// The client will say later; until then the request may die.
+pub(crate) fn pended(listener: &'static Listener, id: WSK_INSPECT_ID) {
+    with(|world| {
+        if world.take(Freedom::HandshakeAborted) {
+            world.began(listener.address());
+            let delay = world.delay();
+            world.post_later(delay, Work::DropPended(listener, id));
+        }
+    });
 }
 
 /// The client wants it; the handshake takes a while and may come to nothing.

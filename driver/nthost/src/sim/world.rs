@@ -193,18 +193,23 @@ impl World {
 
     fn come_due(&mut self) {
         for dpc in crate::nt::timer::expire(self.now) {
-            if !self.dpcs.contains(&dpc) {
-                self.dpcs.push(dpc);
-                let late = self.take(Freedom::DpcLate);
-                let delay = if late { self.delay() } else { 0 };
-                self.post_later(delay, Work::Dpc(dpc));
-            }
+            let late = self.take(Freedom::DpcLate);
+            self.queue_dpc(dpc, late);
         }
         while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= self.now) {
             match entry.remove() {
                 Due::Work(work) => self.ready.push(work),
                 Due::Happening(peer, what) => self.happenings.push_back((peer, what)),
             }
+        }
+    }
+
+    /// Queues a DPC unless it is queued.
+    pub(super) fn queue_dpc(&mut self, dpc: usize, late: bool) {
+        if !self.dpcs.contains(&dpc) {
+            self.dpcs.push(dpc);
+            let delay = if late { self.delay() } else { 0 };
+            self.post_later(delay, Work::Dpc(dpc));
         }
     }
 
