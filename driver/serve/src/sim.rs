@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nthost::sim::Taken;
+use wskhttpd_abi::Counter;
 use wskhttpd_sim::{Case, Mode, Report};
 
 use crate::arguments::Sim;
@@ -19,6 +20,7 @@ struct Sum {
     turned_away: usize,
     time: Duration,
     taken: Taken,
+    counters: Vec<u64>,
 }
 
 impl Sum {
@@ -30,6 +32,10 @@ impl Sum {
         self.turned_away += report.turned_away;
         self.time += report.outcome.time;
         self.taken.add(&report.outcome.taken);
+        self.counters.resize(Counter::ALL.len(), 0);
+        for (sum, counter) in self.counters.iter_mut().zip(Counter::ALL) {
+            *sum += report.counters.get(*counter);
+        }
     }
 }
 
@@ -60,6 +66,9 @@ pub(crate) fn run(sim: &Sim) -> Result<()> {
         sum.add(&wskhttpd_sim::run(&case));
     }
     print!("{}", sum.taken);
+    for (count, counter) in sum.counters.iter().zip(Counter::ALL) {
+        println!("{count:>12}  {}, as the driver counted", counter.name());
+    }
     println!(
         "sim: seeds {}..{} passed in {:.1} s: {} machines ({} started), {} connections ({} \
          refused), {} events, {:.0} virtual seconds, {} faults",

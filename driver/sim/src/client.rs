@@ -13,6 +13,9 @@ const MANY_REQUESTS_MAX: u64 = 48;
 /// Octets read at once by a client that is in no hurry.
 const SIP_BYTES: usize = 700;
 
+/// How long it takes part.
+const SLOW_FOR: Duration = Duration::from_secs(20);
+
 /// How a client behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Conduct {
@@ -87,12 +90,13 @@ impl Client {
     }
 
     fn new(mut random: Random, from: SocketAddr, start: Duration, conduct: Conduct) -> Client {
-        let most = if random.one_in(6) { MANY_REQUESTS_MAX } else { REQUESTS_MAX };
+        let many = random.one_in(4);
+        let most = if many { MANY_REQUESTS_MAX } else { REQUESTS_MAX };
         let count = random.within(1, most);
         let mut requests: Vec<Request> = Vec::new();
         for number in 1..=count {
             let last = number == count && conduct == Conduct::Polite;
-            let request = Request::random(&mut random, last);
+            let request = Request::random(&mut random, last, many);
             let closes = request.answer.closes;
             requests.push(request);
             if closes {
@@ -216,6 +220,11 @@ impl Client {
             return;
         }
         let slow = self.conduct == Conduct::Slow;
+        if slow && now() > self.start + SLOW_FOR {
+            peer.reset();
+            self.state = State::Reset;
+            return;
+        }
         loop {
             match peer.read(if slow { SIP_BYTES } else { usize::MAX }) {
                 Read::Octets(octets) => self.take(&octets),

@@ -112,6 +112,8 @@ pub struct Report {
     pub clients: usize,
     /// Those that the driver refused.
     pub turned_away: usize,
+    /// What the driver counted, as it was last asked: which of its branches were taken.
+    pub counters: Counters,
 }
 
 /// What a seed makes of the machine.
@@ -166,10 +168,11 @@ pub fn run(case: &Case) -> Report {
         replay: case.replay(),
     };
     let peers: Rc<RefCell<dyn sim::Peers>> = crowd.clone();
-    let script = Script { case: case.clone(), plan, crowd: crowd.clone(), random };
-    let (started, outcome) = sim::run(options, &peers, move || script.run());
+    let (case, counters) = (case.clone(), Counters::default());
+    let script = Script { case, plan, crowd: crowd.clone(), random, counters };
+    let ((started, counters), outcome) = sim::run(options, &peers, move || script.run());
     let crowd = crowd.borrow();
-    Report { outcome, started, clients: crowd.clients.len(), turned_away: crowd.turned_away() }
+    Report { outcome, started, clients: crowd.clients.len(), turned_away: crowd.turned_away(), counters }
 }
 
 /// What the host does.
@@ -178,6 +181,7 @@ struct Script {
     plan: Plan,
     crowd: Rc<RefCell<Crowd>>,
     random: Random,
+    counters: Counters,
 }
 
 impl Script {
@@ -216,8 +220,8 @@ impl Script {
         }
     }
 
-    /// True when the driver started.
-    fn run(mut self) -> bool {
+    /// True when the driver started; what it counted.
+    fn run(mut self) -> (bool, Counters) {
         let mut host = match Host::start(self.options()) {
             Ok(host) => host,
             Err(error) => fail(&format!("the host does not start: {error}")),
@@ -247,7 +251,7 @@ impl Script {
         for client in &self.crowd.borrow().clients {
             client.check(excused, crowded);
         }
-        loaded.is_ok()
+        (loaded.is_ok(), self.counters)
     }
 
     /// From the start of the driver to its unloading.
@@ -260,6 +264,7 @@ impl Script {
             let passed = sim::now().saturating_sub(begin);
             if self.plan.unload_at.is_some_and(|at| at <= passed) {
                 self.crowd.borrow_mut().excuse_refusals();
+                self.counters(host);
                 return;
             }
             while next < count && self.crowd.borrow().clients[next].start <= passed {
@@ -288,12 +293,16 @@ impl Script {
         if !host.listening().is_empty() {
             self.probe();
         }
+        self.counters(host);
     }
 
-    fn counters(&self, host: &Host) -> Option<Counters> {
+    fn counters(&mut self, host: &Host) -> Option<Counters> {
         let output = host.device_control(DEVICE_NAME, IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES);
         match output.map(|output| Counters::decode(&output)) {
-            Ok(Some(counters)) => Some(counters),
+            Ok(Some(counters)) => {
+                self.counters = counters;
+                Some(counters)
+            }
             Ok(None) => fail("the counters are malformed"),
             Err(_) if self.plan.faults || self.case.strike.is_some() => None,
             Err(status) => fail(&format!("the counters cannot be read: {status:#x}")),
@@ -301,7 +310,7 @@ impl Script {
     }
 
     /// No connection is left, and the driver knows it.
-    fn is_empty(&self, host: &Host) {
+    fn is_empty(&mut self, host: &Host) {
         let Some(counters) = self.counters(host) else { return };
         for counter in [Counter::ConnectionsOpen, Counter::Addresses, Counter::Handshakes] {
             let count = counters.get(counter);

@@ -118,15 +118,21 @@ pub(crate) fn export_called(export: &'static str) {
         return;
     }
     interrupt::disarm();
-    let preempted = with(|world| {
-        if world.current == NOBODY {
-            return false;
-        }
-        let irql = processor::irql();
-        world.note(export, usize::from(irql), processor::depth() as usize);
-        world.take(Freedom::Preempted)
-    });
-    if preempted {
-        pause(Wait::Ready);
+    let (irql, depth) = (processor::irql(), processor::depth());
+    with(|world| world.note(export, usize::from(irql), depth as usize));
+    preempt(Freedom::Preempted);
+}
+
+/// Another may go on.
+pub(super) fn preempt(freedom: Freedom) {
+    if is_on() && with(|world| world.current != NOBODY && world.take(freedom)) {
+        pause(while_away());
     }
+}
+
+/// How long who was preempted stays away.
+pub(super) fn while_away() -> Wait {
+    with(|world| {
+        if world.take(Freedom::Away) { Wait::Until(world.now + world.delay()) } else { Wait::Ready }
+    })
 }

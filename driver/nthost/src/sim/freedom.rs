@@ -44,6 +44,10 @@ enum Kind {
 freedoms! {
     /// Another processor or thread goes on at the call of an export.
     Preempted = "preempted at an export", Order;
+    /// The same at its return.
+    PreemptedAtReturn = "preempted at the return of one", Order;
+    /// It stays away for a while.
+    Away = "stayed away", Order;
     /// Another goes on between two instructions of the driver.
     Interrupted = "interrupted between instructions", Rare;
     /// A callback comes at PASSIVE_LEVEL.

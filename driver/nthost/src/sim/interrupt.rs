@@ -11,7 +11,7 @@ use std::ops::Range;
 use libc::{REG_EFL, REG_RIP, SA_NODEFER, SA_SIGINFO, SIGBUS, SIGSEGV, SIGTRAP, SIGVTALRM};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 
-use super::actor::{Wait, pause};
+use super::actor::{self, pause};
 use super::freedom::Freedom;
 use super::world::{is_on, with};
 
@@ -69,11 +69,13 @@ pub(crate) fn disarm() {
     ARMED.set(false);
 }
 
-/// An export that returns to the driver: made first, so dropped last.
+/// An export that returns to the driver, which is a moment for a switch like its call: made first,
+/// so dropped last.
 pub(crate) struct AtReturn;
 
 impl Drop for AtReturn {
     fn drop(&mut self) {
+        actor::preempt(Freedom::PreemptedAtReturn);
         arm();
     }
 }
@@ -141,7 +143,7 @@ extern "C" fn on_trap(_signal: c_int, _info: *mut siginfo_t, context: *mut c_voi
     registers[REG_EFL as usize] &= !TRAP.cast_signed();
     if ARMED.replace(false) {
         with(|world| world.note("interrupted", 0, 0));
-        pause(Wait::Ready);
+        pause(actor::while_away());
     }
 }
 
