@@ -45,6 +45,8 @@ rules! {
         "WskAcceptEvent returns SUCCESS or REQUEST_NOT_ACCEPTED, WskAbortEvent SUCCESS",
     AcceptOutputs = 10:
         "a socket with enabled events has context and table when WskAcceptEvent returns",
+    DeadConnection = 13:
+        "a connection without an indication, or of which a send failed, is closed soon",
     ReceiveResult = 14:
         "WskReceiveEvent returns a known status and accepts no more than was indicated",
     Release = 16:

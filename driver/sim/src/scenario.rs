@@ -172,7 +172,13 @@ pub fn run(case: &Case) -> Report {
     let script = Script { case, plan, crowd: crowd.clone(), random, counters };
     let ((started, counters), outcome) = sim::run(options, &peers, move || script.run());
     let crowd = crowd.borrow();
-    Report { outcome, started, clients: crowd.clients.len(), turned_away: crowd.turned_away(), counters }
+    Report {
+        outcome,
+        started,
+        clients: crowd.clients.len(),
+        turned_away: crowd.turned_away(),
+        counters,
+    }
 }
 
 /// What the host does.

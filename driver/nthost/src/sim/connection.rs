@@ -112,7 +112,10 @@ fn receive(connection: &'static Connection, port: PortId, standing: &Standing) {
         return connection.serve_receives();
     }
     if with(|world| world.take(Freedom::ConnectionLost)) {
-        with(|world| world.network.strike(port));
+        with(|world| {
+            world.network.strike(port);
+            work::expect_close(world, port);
+        });
         return connection.give_up();
     }
     let split = with(|world| {

@@ -210,6 +210,11 @@ pub fn sleep(time: Duration) {
     actor::pause(Wait::Until(until));
 }
 
+/// True on a simulated machine.
+pub fn is_simulated() -> bool {
+    world::is_on()
+}
+
 /// Virtual time since the start.
 pub fn now() -> Duration {
     Duration::from_nanos(with(|world| world.now).saturating_mul(100))

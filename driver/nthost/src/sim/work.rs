@@ -8,8 +8,13 @@ use super::world::{World, with};
 use super::{connection, fault};
 use crate::nt::timer;
 use crate::transport::Stream;
+use crate::verifier::{Rule, violation};
+use crate::wsk::connection::Connection;
 use crate::wsk::inspect::Request;
 use crate::wsk::listener::Listener;
+
+/// How long a dead connection may stay open: 3 s.
+const CLOSED_WITHIN: u64 = 30_000_000;
 
 /// What there may be to do for a connection, each at most once at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +62,8 @@ pub(crate) enum Work {
     Complete(Completion),
     /// A DPC.
     Dpc(usize),
+    /// A connection that is dead should be closed by now.
+    ExpectClosed(PortId),
     /// A listener is dead.
     Lost(&'static Listener),
     /// A listener closes.
@@ -96,6 +103,13 @@ impl Work {
                 });
                 if let Some(socket) = socket {
                     connection::run(socket, port, kind);
+                }
+            }
+            Work::ExpectClosed(port) => {
+                let open = |socket: &Connection| socket.standing().open;
+                if with(|world| world.network.ports[port].connection.is_some_and(open)) {
+                    let (rule, object) = (Rule::DeadConnection, format!("connection {port}"));
+                    violation(rule, "WskCloseSocket", object, "it is still open", None);
                 }
             }
             Work::Complete(completion) => completion.run(),
@@ -187,6 +201,11 @@ fn close_listener(listener: &'static Listener) {
     listener.finish_close();
 }
 
+/// A connection is dead: its client has some time to close it.
+pub(super) fn expect_close(world: &mut World, port: PortId) {
+    world.post_later(CLOSED_WITHIN, Work::ExpectClosed(port));
+}
+
 /// A listener is bound.
 pub(crate) fn listens(listener: &'static Listener) {
     with(|world| world.network.listening = Some(listener));
@@ -274,7 +293,12 @@ pub(crate) fn fails_for(number: u64, export: &'static str, freedom: Freedom) -> 
     let Some(port) = port_of(number) else { return false };
     let fails = fault::fails_alone(export, freedom);
     if fails {
-        with(|world| world.network.strike(port));
+        with(|world| {
+            world.network.strike(port);
+            if freedom == Freedom::SendFailed {
+                expect_close(world, port);
+            }
+        });
     }
     fails
 }
