@@ -150,8 +150,10 @@ extern "C" fn on_trap(_signal: c_int, _info: *mut siginfo_t, context: *mut c_voi
 extern "C" fn on_fault(_signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel's, valid for the call.
     let registers = unsafe { (*context.cast::<ucontext_t>()).uc_mcontext.gregs };
-    // SAFETY: as above; a fault has an address.
-    let address = unsafe { (*info).si_addr() };
+    // SAFETY: as above.
+    let info = unsafe { &*info };
+    // SAFETY: a fault has an address.
+    let address = unsafe { info.si_addr() };
     let at = registers[REG_RIP as usize];
     super::fail(&format!("a fault at instruction {at:#x} for address {address:p}"));
 }
