@@ -124,7 +124,7 @@ pub(crate) fn export_called(export: &'static str) {
 }
 
 /// Another may go on.
-pub(super) fn preempt(freedom: Freedom) {
+pub(crate) fn preempt(freedom: Freedom) {
     if is_on() && with(|world| world.current != NOBODY && world.take(freedom)) {
         pause(while_away());
     }

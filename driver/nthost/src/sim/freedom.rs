@@ -50,6 +50,8 @@ freedoms! {
     Away = "stayed away", Order;
     /// Another goes on between two instructions of the driver.
     Interrupted = "interrupted between instructions", Rare;
+    /// The same, in an event of a socket on which a call is running.
+    InterruptedInCollision = "interrupted in a collision", Order;
     /// A callback comes at PASSIVE_LEVEL.
     PassiveCallback = "callback at PASSIVE_LEVEL", Order;
     /// A callback at DISPATCH_LEVEL does not say so.

@@ -43,23 +43,28 @@ pub(crate) fn image_is_at(range: Range<usize>) {
 
 /// The driver is about to run: it may be interrupted before it calls an export.
 pub(crate) fn arm() {
-    if !is_on() {
-        return;
+    if is_on() && with(|world| world.take(Freedom::Interrupted)) {
+        set_trap();
     }
-    let steps = with(|world| {
-        let takes = world.take(Freedom::Interrupted);
-        takes.then(|| {
-            let most = 1 << world.random.within(1, STEPS_MAX_LOG);
-            world.random.within(0, most)
-        })
-    });
-    if let Some(steps) = steps {
-        LEFT.set(steps);
-        ARMED.set(true);
-        // SAFETY: sets the trap flag; `on_trap` is there, and clears it.
-        unsafe {
-            asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq");
-        }
+}
+
+/// The same, where somebody is in the middle of a call on the same socket: more is likely to go
+/// wrong here.
+pub(crate) fn arm_in_collision() {
+    if is_on() && with(|world| world.take(Freedom::InterruptedInCollision)) {
+        set_trap();
+    }
+}
+
+fn set_trap() {
+    LEFT.set(with(|world| {
+        let most = 1 << world.random.within(1, STEPS_MAX_LOG);
+        world.random.within(0, most)
+    }));
+    ARMED.set(true);
+    // SAFETY: sets the trap flag; `on_trap` is there, and clears it.
+    unsafe {
+        asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq");
     }
 }
 

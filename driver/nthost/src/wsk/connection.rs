@@ -157,6 +157,8 @@ pub(super) struct Call(pub(super) &'static Connection);
 
 impl Drop for Call {
     fn drop(&mut self) {
+        // Somebody else may go on while the call is still running.
+        sim::actor::preempt(Freedom::PreemptedAtReturn);
         self.0.calls.fetch_sub(1, Ordering::Release);
     }
 }

@@ -206,7 +206,11 @@ impl Connection {
     /// An event of this socket begins: the callback, and its flags.
     fn enter_event(&self, name: &'static str) -> (Frame, u32) {
         sim::event_begins(self.address(), name, self.number());
-        processor::enter_event(name)
+        let entered = processor::enter_event(name);
+        if self.is_in_call() {
+            sim::interrupt::arm_in_collision();
+        }
+        entered
     }
 
     fn leave_event(&self, frame: Frame) {
