@@ -10,7 +10,7 @@ const SEEDS: u64 = 1_200;
 /// Seeds that are run on the image.
 const IMAGE_SEEDS: u64 = 300;
 /// Calls that the sweep finds to fail, in all modes, at least. What it found is in its output.
-const SITES_MIN: u64 = 240;
+const SITES_MIN: u64 = 1_000;
 
 fn start(arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_wskhttpd"))
@@ -67,11 +67,13 @@ fn a_seed_gives_the_same_trace_again_and_on_the_image() {
     }
 }
 
-/// Seeds that found something once, and what: the driver must pass them for ever.
+/// Seeds that find what was mended, if it is broken again. A change of the simulation moves them:
+/// then others are to be found, with the mending taken back.
 const FOUND: [(&str, &str); 2] = [
     // A tick that asks for withheld octets again took sends under way for stalled ones.
-    ("412", "event"),
-    ("1726", "event"),
+    ("13", "event"),
+    // Octets that a receive event still held were taken for none left, when the peer had ended.
+    ("1021", "event"),
 ];
 
 #[test]

@@ -141,7 +141,7 @@ impl Plan {
         let unload_at = (choice.one_in(3) && !sweep).then_some(unload_at);
         Plan {
             processors: 1 + choice.below(4),
-            clients: if sweep { 6 } else { 1 + choice.below(24) },
+            clients: if sweep { 8 } else { 1 + choice.below(24) },
             within,
             per_address_max: [0, 1, 2, 3, 8][choice.below(5)],
             connections_max: [2, 4, 8, CONNECTIONS_MAX][choice.below(6).min(3)],

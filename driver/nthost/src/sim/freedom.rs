@@ -116,6 +116,13 @@ freedoms! {
     InspectLost = "NULL InspectID", Death;
 }
 
+impl Freedom {
+    /// It takes its time.
+    const fn is_slow(self) -> bool {
+        matches!(self, Freedom::Interrupted | Freedom::InterruptedInCollision)
+    }
+}
+
 /// How often each is taken, in parts of 4,096, and how often each was.
 #[derive(Clone)]
 pub(crate) struct Freedoms {
@@ -130,8 +137,8 @@ pub(crate) struct Freedoms {
 
 impl Freedoms {
     /// Each seed has a temper of its own: some things never happen, some often. `faults` false:
-    /// nothing fails.
-    pub(crate) fn new(random: &Random, faults: bool) -> Freedoms {
+    /// nothing fails. `slow` false: nothing that takes its time.
+    pub(crate) fn new(random: &Random, faults: bool, slow: bool) -> Freedoms {
         let mut temper = random.fork(1);
         let odds = Freedom::ALL.iter().map(|freedom| {
             let never = temper.one_in(3);
@@ -142,7 +149,7 @@ impl Freedoms {
                 Kind::Loss | Kind::Fault => often / 8,
                 Kind::Death => often / 16,
             };
-            if never { 0 } else { odds }
+            if never || freedom.is_slow() && !slow { 0 } else { odds }
         });
         let odds = odds.collect();
         Freedoms {

@@ -14,7 +14,8 @@
 //! | `connection` | octets and ends of a connection, and when they are told |
 //! | `completion` | IRPs that go back inside the call, elsewhere, later |
 //! | `indication` | the shapes of indicated memory, and that nobody touches it afterwards |
-//! | `network` | connections in memory, and the peers that a harness drives |
+//! | `network` | connections in memory |
+//! | `peer` | their other ends, which a harness drives |
 //! | `freedom` | what WSK and NT may do, and how often this seed does it |
 //! | `interrupt` | switches between two instructions of the driver |
 //! | `fault` | calls that fail, by chance or one by one |
@@ -28,6 +29,7 @@ pub(crate) mod freedom;
 pub(crate) mod indication;
 pub(crate) mod interrupt;
 pub(crate) mod network;
+mod peer;
 mod random;
 mod trace;
 pub(crate) mod work;
@@ -41,7 +43,7 @@ use std::time::Duration;
 use actor::Wait;
 pub use fault::Strike;
 pub use freedom::{Freedom, Taken};
-pub use network::{Happening, Peer, Read};
+pub use peer::{Happening, Peer, Read};
 pub use random::Random;
 use world::{Turn, World, with};
 

@@ -9,7 +9,8 @@ use super::actor::{Actor, Wait};
 use super::fault::Plan;
 use super::freedom::{Freedom, Freedoms};
 use super::indication::Quarantine;
-use super::network::{Happening, Network};
+use super::network::Network;
+use super::peer::Happening;
 use super::random::Random;
 use super::trace::Trace;
 use super::work::Work;
@@ -99,7 +100,7 @@ impl World {
         World {
             now: 0,
             step: 0,
-            freedoms: Freedoms::new(&random, faults),
+            freedoms: Freedoms::new(&random, faults, !plan.is_sweep()),
             trace: Trace::default(),
             actors: Vec::new(),
             current: NOBODY,
