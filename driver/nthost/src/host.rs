@@ -180,6 +180,7 @@ impl Host {
         object.DriverSize = size;
         // SAFETY: as the I/O manager does: PASSIVE_LEVEL, a new object, the service's path.
         let status = unsafe { entry(object, &raw mut path) };
+        sim::interrupt::disarm();
         if !NT_SUCCESS(status) {
             sim::check_quiet("DriverEntry");
             return Err(status);
@@ -255,6 +256,7 @@ impl Host {
         {
             // SAFETY: as the I/O manager does: PASSIVE_LEVEL, once, no handle open.
             unsafe { unload(object) };
+            sim::interrupt::disarm();
             sim::check_quiet("DriverUnload");
         }
         state().processors.iter().for_each(Processor::stop);
