@@ -21,6 +21,9 @@ use crate::site;
 const IMAGE_PATH: &str = "\\??\\site.img";
 /// Address of the client that comes when all is over.
 const PROBE: usize = 99;
+/// Octets of pool that a connection may need at most: its context, an unfinished head, the sends
+/// that it may have under way and one that is being built.
+const CONNECTION_BYTES_MAX: usize = 96 * 1024;
 /// More connections than there are clients.
 const CONNECTIONS_MAX: u32 = 256;
 /// How long an unload may take, and anything else that must come to an end.
@@ -247,7 +250,9 @@ impl Script {
                 sim::begin_faults();
                 self.crowd.borrow_mut().excuse_refusals();
             }
+            let (before, _) = host.ledger().pool_octets();
             self.serve(&host);
+            check_memory(before, &host);
         }
         let ledger = host.unload();
         if !ledger.is_zero() {
@@ -347,5 +352,14 @@ impl Script {
         if self.crowd.borrow().clients[at].is_refused() {
             fail("a new connection is refused, although nothing fails any more");
         }
+    }
+}
+
+/// What is held beyond what the driver had at its start is bounded by the connections there were.
+fn check_memory(before: usize, host: &Host) {
+    let (_, peak) = host.ledger().pool_octets();
+    let connections = Peer::open_sockets_peak() + 1;
+    if peak > before + connections * CONNECTION_BYTES_MAX {
+        fail(&format!("{peak} octets of pool for {connections} connections, {before} without"));
     }
 }

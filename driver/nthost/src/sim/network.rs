@@ -93,7 +93,9 @@ pub(crate) struct Network {
     pub(super) listening: Option<&'static Listener>,
     pub(super) to_driver_max: usize,
     to_peer_max: usize,
-    faults: u64,
+    /// Sockets that the client has, and had at most.
+    pub(super) open: usize,
+    pub(super) open_peak: usize,
 }
 
 impl Network {
@@ -103,13 +105,13 @@ impl Network {
             listening: None,
             to_driver_max: 1 << random.within(4, 17),
             to_peer_max: 1 << random.within(12, 18),
-            faults: 0,
+            open: 0,
+            open_peak: 0,
         }
     }
 
     /// Something failed that any connection may have wanted.
     pub(super) fn fault(&mut self) {
-        self.faults += 1;
         for port in &mut self.ports {
             port.struck |= port.handshake != Handshake::Refused;
         }
@@ -157,9 +159,12 @@ impl Network {
 
     /// The client has a socket for it.
     pub(super) fn open(&mut self, id: PortId) {
-        self.ports[id].asked = false;
-        self.ports[id].counted = true;
-        self.ports[id].open = true;
+        let port = &mut self.ports[id];
+        port.asked = false;
+        port.counted = true;
+        port.open = true;
+        self.open += 1;
+        self.open_peak = self.open_peak.max(self.open);
     }
 
     /// The socket is about to be gone.
@@ -170,8 +175,8 @@ impl Network {
     /// The client knows that it is gone.
     pub(super) fn uncount(&mut self, id: PortId) {
         self.ports[id].counted = false;
-        self.ports[id].open = false;
         self.ports[id].connection = None;
+        self.open -= 1;
     }
 
     /// The peer's window is open.

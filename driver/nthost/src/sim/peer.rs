@@ -173,6 +173,11 @@ impl Peer {
 
     /// All sockets that the driver has.
     pub fn open_sockets() -> usize {
-        with(|world| world.network.ports.iter().filter(|port| port.open).count())
+        with(|world| world.network.open)
+    }
+
+    /// The most that it had at a time.
+    pub fn open_sockets_peak() -> usize {
+        with(|world| world.network.open_peak)
     }
 }
