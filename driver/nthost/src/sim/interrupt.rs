@@ -2,9 +2,9 @@
 //!
 //! A switch at the call of an export leaves the code between two calls whole. So now and then the
 //! processor's trap flag is set when the driver begins to run, and after a number of instructions
-//! that the seed says another actor goes on. Only the driver's own instructions are counted, and
-//! it is never interrupted inside the host: the next call of an export disarms it, and so does whoever
-//! called the driver when it returns.
+//! that the seed says another actor goes on. Only the driver's own instructions are counted. It is
+//! never interrupted inside the host: the next call of an export disarms it, and so does whoever
+//! called the driver, when it returns.
 use std::arch::asm;
 use std::cell::Cell;
 use std::ops::Range;
