@@ -66,8 +66,9 @@ pub(crate) fn is_on() -> bool {
     ON.get()
 }
 
-/// Uses the world of this thread; not nested.
+/// Uses the world of this thread; not nested, and not interrupted: this is the host.
 pub(crate) fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
+    super::interrupt::disarm();
     WORLD.with(|world| f(world.borrow_mut().as_mut().expect("a simulated machine")))
 }
 
