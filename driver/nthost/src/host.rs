@@ -180,6 +180,7 @@ impl Host {
         object.DriverSize = size;
         // SAFETY: as the I/O manager does: PASSIVE_LEVEL, a new object, the service's path.
         let status = unsafe { entry(object, &raw mut path) };
+        sim::interrupt::disarm();
         if !NT_SUCCESS(status) {
             sim::check_quiet("DriverEntry");
             return Err(status);
@@ -195,6 +196,7 @@ impl Host {
     pub fn load_image(&mut self, name: &str, file: &[u8]) -> Result<(), LoadFailure> {
         let mapping = map(file)?;
         let (entry, range) = (mapping.entry(), mapping.range());
+        sim::interrupt::image_is_at(range.0.addr()..range.0.addr() + range.1 as usize);
         let loaded = self.call_entry(name, entry, range).map_err(LoadFailure::Entry);
         self.image = Some(mapping);
         loaded
@@ -254,6 +256,7 @@ impl Host {
         {
             // SAFETY: as the I/O manager does: PASSIVE_LEVEL, once, no handle open.
             unsafe { unload(object) };
+            sim::interrupt::disarm();
             sim::check_quiet("DriverUnload");
         }
         state().processors.iter().for_each(Processor::stop);

@@ -26,6 +26,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Octets of pool, now and at most: the most is the sum of what each tag had at most.
+    pub fn pool_octets(&self) -> (usize, usize) {
+        let pool = self.items.iter().filter(|(name, _)| name.starts_with("pool "));
+        pool.fold((0, 0), |(now, peak), (_, item)| (now + item.octets, peak + item.peak))
+    }
+
     /// True when nothing is held.
     pub fn is_zero(&self) -> bool {
         self.items.values().all(|item| item.count == 0)

@@ -27,6 +27,7 @@ pub(crate) fn last(count: usize) -> Vec<String> {
 /// `format` and `argument` are terminated strings.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn DbgPrint(format: *const c_char, argument: *const c_char) -> u32 {
+    crate::sim::actor::simple_export_called();
     // SAFETY: the caller's.
     let format = unsafe { CStr::from_ptr(format) };
     let line = if format == c"%s" {

@@ -181,7 +181,10 @@ pub(crate) fn enter(name: &'static str, irql: KIRQL) -> Frame {
         violation(Rule::Depth, name, "this processor's stack", detail, None);
     }
     let entered = irql.max(IRQL.get());
-    Frame { irql: IRQL.replace(entered), entered, callback: CALLBACK.replace(name), name }
+    let frame =
+        Frame { irql: IRQL.replace(entered), entered, callback: CALLBACK.replace(name), name };
+    sim::interrupt::arm();
+    frame
 }
 
 /// Enters the driver with an event of WSK; its flags.
@@ -194,6 +197,7 @@ pub(crate) fn enter_event(name: &'static str) -> (Frame, u32) {
 
 impl Drop for Frame {
     fn drop(&mut self) {
+        sim::interrupt::disarm();
         DEPTH.set(DEPTH.get() - 1);
         CALLBACK.set(self.callback);
         let now = IRQL.replace(self.irql);

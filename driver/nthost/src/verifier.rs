@@ -45,6 +45,8 @@ rules! {
         "WskAcceptEvent returns SUCCESS or REQUEST_NOT_ACCEPTED, WskAbortEvent SUCCESS",
     AcceptOutputs = 10:
         "a socket with enabled events has context and table when WskAcceptEvent returns",
+    DeadConnection = 13:
+        "a connection without an indication, or of which a send failed, is closed soon",
     ReceiveResult = 14:
         "WskReceiveEvent returns a known status and accepts no more than was indicated",
     Release = 16:
@@ -99,6 +101,7 @@ pub fn violation(
     detail: impl fmt::Display,
     earlier: Option<Site>,
 ) -> ! {
+    crate::sim::interrupt::disarm();
     let now = Site::here(export);
     let mut report = format!(
         "\n*** the driver broke rule {}: {}\n    object:  {object}\n    detail:  {detail}\n\

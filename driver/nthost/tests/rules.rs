@@ -33,7 +33,7 @@ use nt_sys::wsk::{
     WSK_INSPECT_ID, WskDeregister, WskInspectAccept, WskInspectPend, WskReleaseProviderNPI,
 };
 use nt_sys::zw::ZwClose;
-use nthost::{Host, Options};
+use nthost::{Host, Options, sim};
 use service::{Event, Script, Service};
 
 /// Names the case in the child's environment.
@@ -233,13 +233,28 @@ const CASES: &[Case] = &[
 ];
 
 /// Cases that need a simulated machine.
-const SIMULATED: &[(&str, u32, fn())] = &[("code_left_running", 113, || {
-    let options = nthost::sim::Options { processors: 2, ..nthost::sim::Options::default() };
-    nthost::sim::run(options, &nthost::sim::nobody(), || {
-        let mut host = Host::start(Options::default()).unwrap();
-        host.load("left", leaves_code_running).unwrap_err();
-    });
-})];
+const SIMULATED: &[(&str, u32, fn())] = &[
+    ("code_left_running", 113, || {
+        let options = sim::Options { processors: 2, ..sim::Options::default() };
+        sim::run(options, &sim::nobody(), || {
+            let mut host = Host::start(Options::default()).unwrap();
+            host.load("left", leaves_code_running).unwrap_err();
+        });
+    }),
+    ("failed_send_ignored", 13, || {
+        let strike = sim::Strike { export: "WskSend".to_owned(), first: 0, times: 1 };
+        let options = sim::Options { strike: Some(strike), ..sim::Options::default() };
+        sim::run(options, &sim::nobody(), || {
+            let _host = Host::start(Options::default()).unwrap();
+            MODE.store(Mode::IgnoreFailure as u32, Ordering::SeqCst);
+            let _client = Client::listen();
+            let peer = sim::Peer::connect(([127, 0, 0, 1], 1_000).into());
+            sim::sleep(std::time::Duration::from_secs(1));
+            peer.write(b"x");
+            sim::sleep(std::time::Duration::from_secs(10));
+        });
+    }),
+];
 
 kernel_fn! {
     /// A DPC that takes a second.
@@ -247,7 +262,7 @@ kernel_fn! {
         _dpc: *mut KDPC, _context: *mut core::ffi::c_void, _a: *mut core::ffi::c_void,
         _b: *mut core::ffi::c_void,
     ) {
-        nthost::sim::sleep(std::time::Duration::from_secs(1));
+        sim::sleep(std::time::Duration::from_secs(1));
     }
 }
 
@@ -261,7 +276,7 @@ kernel_fn! {
         unsafe { KeInitializeTimer(timer) };
         unsafe { KeInitializeDpc(dpc, Some(long_dpc), null()) };
         unsafe { KeSetTimerEx(timer, LARGE_INTEGER { QuadPart: 0 }, 0, dpc) };
-        nthost::sim::sleep(std::time::Duration::from_millis(500));
+        sim::sleep(std::time::Duration::from_millis(500));
         STATUS_UNSUCCESSFUL
     }
 }

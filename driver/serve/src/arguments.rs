@@ -49,6 +49,9 @@ pub(crate) struct Sim {
     /// Run this driver image (wskhttpd.sys) instead of the driver that is linked in.
     #[arg(long, value_name = "FILE.sys")]
     pub(crate) image: Option<PathBuf>,
+    /// Show everything that happened, not only the last of it.
+    #[arg(long, requires = "seed")]
+    pub(crate) trace: bool,
     /// Let every call that can fail do so, one by one, in the given mode or in all.
     #[arg(long, conflicts_with_all = ["seed", "seeds", "fail"])]
     pub(crate) sweep: bool,
@@ -129,7 +132,7 @@ fn parameters_help() -> String {
     help.push_str(
         "Exit codes: 0 served and left nothing behind; 2 refused to start; 3 the driver ",
     );
-    help.push_str("leaked; 86 the driver broke a rule of the kernel.");
+    help.push_str("leaked; 86 the driver broke a rule of the kernel; 87 a check of `sim` failed.");
     help
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nthost::sim::Taken;
+use wskhttpd_abi::Counter;
 use wskhttpd_sim::{Case, Mode, Report};
 
 use crate::arguments::Sim;
@@ -19,6 +20,7 @@ struct Sum {
     turned_away: usize,
     time: Duration,
     taken: Taken,
+    counters: Vec<u64>,
 }
 
 impl Sum {
@@ -30,6 +32,10 @@ impl Sum {
         self.turned_away += report.turned_away;
         self.time += report.outcome.time;
         self.taken.add(&report.outcome.taken);
+        self.counters.resize(Counter::ALL.len(), 0);
+        for (sum, counter) in self.counters.iter_mut().zip(Counter::ALL) {
+            *sum += report.counters.get(*counter);
+        }
     }
 }
 
@@ -55,10 +61,14 @@ pub(crate) fn run(sim: &Sim) -> Result<()> {
     let mut sum = Sum::default();
     for seed in seeds.clone() {
         let mode = sim.mode.unwrap_or(mode_of(seed));
-        let strike = sim.fail.clone();
-        sum.add(&wskhttpd_sim::run(&Case { seed, mode, image: image.clone(), strike }));
+        let (image, strike) = (image.clone(), sim.fail.clone());
+        let case = Case { seed, mode, image, whole_trace: false, strike };
+        sum.add(&wskhttpd_sim::run(&case));
     }
     print!("{}", sum.taken);
+    for (count, counter) in sum.counters.iter().zip(Counter::ALL) {
+        println!("{count:>12}  {}, as the driver counted", counter.name());
+    }
     println!(
         "sim: seeds {}..{} passed in {:.1} s: {} machines ({} started), {} connections ({} \
          refused), {} events, {:.0} virtual seconds, {} faults",
@@ -107,7 +117,9 @@ fn mode_of(seed: u64) -> Mode {
 
 fn one(sim: &Sim, seed: u64, image: Option<(PathBuf, Arc<Vec<u8>>)>) {
     let mode = sim.mode.unwrap_or(mode_of(seed));
-    let report = wskhttpd_sim::run(&Case { seed, mode, image, strike: sim.fail.clone() });
+    let (whole_trace, strike) = (sim.trace, sim.fail.clone());
+    let report = wskhttpd_sim::run(&Case { seed, mode, image, whole_trace, strike });
+    print!("{}", report.outcome.trace);
     print!("{}", report.outcome.taken);
     println!(
         "sim: seed {seed} ({mode}) passed: {} connections ({} refused), {} events, {:.3} virtual \

@@ -174,6 +174,35 @@ fn an_accept_count_not_returned_is_caught() {
     });
 }
 
+/// Bugs that need a simulated machine to show, one of each kind, and at most so many seeds.
+const SIMULATED: [&str; 11] = [
+    "buffer_changed_in_flight",
+    "buffer_not_emptied",
+    "dpc_not_flushed",
+    "failed_send_ignored",
+    "irql_too_high",
+    "null_indication_ignored",
+    "offset_ignored",
+    "request_completed_twice",
+    "restart_missed",
+    "runner_not_alone",
+    "wake_up_lost",
+];
+const SEEDS: &str = "0..2000";
+
+#[test]
+fn bugs_are_found_by_simulation() {
+    let _one = COPY.lock().unwrap_or_else(PoisonError::into_inner);
+    for bug in SIMULATED {
+        let output = Command::new(broken(bug)).args(["sim", "--seeds", SEEDS]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{bug} was not found");
+        let replay = said.lines().find(|line| line.contains("replay:"));
+        let wrong = said.lines().find(|line| line.starts_with("*** ")).unwrap_or_default();
+        println!("{bug}: {wrong}\n{}", replay.unwrap_or_else(|| panic!("{bug}: {said}")));
+    }
+}
+
 #[test]
 fn the_unbroken_driver_passes_what_the_broken_ones_do_not() {
     let server = start(Path::new(env!("CARGO_BIN_EXE_wskhttpd")), &["SendGraceMs=500"]);

@@ -7,10 +7,14 @@ use nthost::sim::{Happening, Peer, Random, Read, fail, now};
 use crate::request::{Answer, Request};
 use crate::response::Reader;
 
-/// Requests of one client at most.
+/// Requests of most clients at most, and of one that has much to ask.
 const REQUESTS_MAX: u64 = 6;
+const MANY_REQUESTS_MAX: u64 = 48;
 /// Octets read at once by a client that is in no hurry.
 const SIP_BYTES: usize = 700;
+
+/// How long it takes part.
+const SLOW_FOR: Duration = Duration::from_secs(20);
 
 /// How a client behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,11 +90,13 @@ impl Client {
     }
 
     fn new(mut random: Random, from: SocketAddr, start: Duration, conduct: Conduct) -> Client {
-        let count = random.within(1, REQUESTS_MAX);
+        let many = random.one_in(4);
+        let most = if many { MANY_REQUESTS_MAX } else { REQUESTS_MAX };
+        let count = random.within(1, most);
         let mut requests: Vec<Request> = Vec::new();
         for number in 1..=count {
             let last = number == count && conduct == Conduct::Polite;
-            let request = Request::random(&mut random, last);
+            let request = Request::random(&mut random, last, many);
             let closes = request.answer.closes;
             requests.push(request);
             if closes {
@@ -214,6 +220,11 @@ impl Client {
             return;
         }
         let slow = self.conduct == Conduct::Slow;
+        if slow && now() > self.start + SLOW_FOR {
+            peer.reset();
+            self.state = State::Reset;
+            return;
+        }
         loop {
             match peer.read(if slow { SIP_BYTES } else { usize::MAX }) {
                 Read::Octets(octets) => self.take(&octets),
@@ -266,10 +277,14 @@ impl Client {
         )
     }
 
-    /// What it can say at the end. `excused`: the machine stopped, or something failed.
-    pub(crate) fn check(&self, excused: bool) {
+    /// What it can say at the end. `excused`: the machine stopped, or something failed. `crowded`:
+    /// there are fewer places than clients, and who asks for nothing may have to make room.
+    pub(crate) fn check(&self, excused: bool, crowded: bool) {
         let Some(peer) = self.peer else { return };
         if excused || peer.was_struck() || self.state == State::Refused || self.was_turned_away() {
+            return;
+        }
+        if crowded && self.state == State::Reset {
             return;
         }
         let polite =

@@ -3,6 +3,9 @@ use nthost::sim::Random;
 
 use crate::site::content;
 
+/// A kind of request.
+const MEDIUM: usize = 32;
+
 /// The answer to one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
@@ -24,13 +27,14 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// One as it comes. With `last` the connection is asked to end behind it.
-    pub(crate) fn random(random: &mut Random, last: bool) -> Request {
-        let kind = random.below(64);
+    /// One as it comes. With `last` the connection is asked to end behind it; `large` ones fill
+    /// a send each.
+    pub(crate) fn random(random: &mut Random, last: bool, large: bool) -> Request {
+        let kind = if large && random.one_in(2) { MEDIUM } else { random.below(64) };
         let (method, path, fields, rest) = match kind {
             0..=23 => ("GET", "/hello.txt", "", ""),
             24..=31 => ("HEAD", "/hello.txt", "", ""),
-            32..=39 => ("GET", "/medium", "", ""),
+            MEDIUM..=39 => ("GET", "/medium", "", ""),
             40 => ("GET", "/large", "", ""),
             41..=46 => ("GET", "/missing", "", ""),
             47..=49 => ("POST", "/hello.txt", "Content-Length: 11\r\n", "some octets"),

@@ -21,6 +21,11 @@ use crate::site;
 const IMAGE_PATH: &str = "\\??\\site.img";
 /// Address of the client that comes when all is over.
 const PROBE: usize = 99;
+/// Octets of pool that a connection may need at most: its context, an unfinished head, the sends
+/// that it may have under way and one that is being built.
+const CONNECTION_BYTES_MAX: usize = 96 * 1024;
+/// More connections than there are clients.
+const CONNECTIONS_MAX: u32 = 256;
 /// How long an unload may take, and anything else that must come to an end.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a new connection may wait for its answers when nothing fails any more.
@@ -77,6 +82,8 @@ pub struct Case {
     pub mode: Mode,
     /// The image of the driver and the file it came from; the linked driver without one.
     pub image: Option<(PathBuf, Arc<Vec<u8>>)>,
+    /// A report shows everything that happened.
+    pub whole_trace: bool,
     /// What is to fail; nothing else does then.
     pub strike: Option<Strike>,
 }
@@ -106,6 +113,8 @@ pub struct Report {
     pub clients: usize,
     /// Those that the driver refused.
     pub turned_away: usize,
+    /// What the driver counted, as it was last asked: which of its branches were taken.
+    pub counters: Counters,
 }
 
 /// What a seed makes of the machine.
@@ -114,6 +123,7 @@ struct Plan {
     clients: usize,
     within: Duration,
     per_address_max: u32,
+    connections_max: u32,
     /// When the driver is unloaded although clients are there.
     unload_at: Option<Duration>,
     faults: bool,
@@ -132,9 +142,10 @@ impl Plan {
         let unload_at = (choice.one_in(3) && !sweep).then_some(unload_at);
         Plan {
             processors: 1 + choice.below(4),
-            clients: if sweep { 6 } else { 1 + choice.below(24) },
+            clients: if sweep { 8 } else { 1 + choice.below(24) },
             within,
             per_address_max: [0, 1, 2, 3, 8][choice.below(5)],
+            connections_max: [2, 4, 8, CONNECTIONS_MAX][choice.below(6).min(3)],
             unload_at,
             faults,
             faulty_start: faults && choice.one_in(8),
@@ -154,13 +165,21 @@ pub fn run(case: &Case) -> Report {
         processors: plan.processors,
         faults: plan.faulty_start,
         strike: case.strike.clone(),
+        whole_trace: case.whole_trace,
         replay: case.replay(),
     };
     let peers: Rc<RefCell<dyn sim::Peers>> = crowd.clone();
-    let script = Script { case: case.clone(), plan, crowd: crowd.clone(), random };
-    let (started, outcome) = sim::run(options, &peers, move || script.run());
+    let (case, counters) = (case.clone(), Counters::default());
+    let script = Script { case, plan, crowd: crowd.clone(), random, counters };
+    let ((started, counters), outcome) = sim::run(options, &peers, move || script.run());
     let crowd = crowd.borrow();
-    Report { outcome, started, clients: crowd.clients.len(), turned_away: crowd.turned_away() }
+    Report {
+        outcome,
+        started,
+        clients: crowd.clients.len(),
+        turned_away: crowd.turned_away(),
+        counters,
+    }
 }
 
 /// What the host does.
@@ -169,6 +188,7 @@ struct Script {
     plan: Plan,
     crowd: Rc<RefCell<Crowd>>,
     random: Random,
+    counters: Counters,
 }
 
 impl Script {
@@ -182,7 +202,8 @@ impl Script {
             // A secret key would choose which locks are contended.
             number("HashSeed", 1),
             number("PreallocatedConnections", 8),
-            number("MaxConnections", 256),
+            number("MaxConnections", self.plan.connections_max),
+            number("HoldMs", 3_000),
             number("MaxConnectionsPerAddress", self.plan.per_address_max),
         ];
         registry.extend(TIMEOUTS.map(|(name, value)| number(name, value)));
@@ -206,14 +227,15 @@ impl Script {
         }
     }
 
-    /// True when the driver started.
-    fn run(mut self) -> bool {
+    /// True when the driver started; what it counted.
+    fn run(mut self) -> (bool, Counters) {
         let mut host = match Host::start(self.options()) {
             Ok(host) => host,
             Err(error) => fail(&format!("the host does not start: {error}")),
         };
         let loaded = self.load(&mut host);
-        if self.case.mode == Mode::Irp || self.case.strike.is_some() {
+        let crowded = self.plan.connections_max < CONNECTIONS_MAX;
+        if crowded || self.case.mode == Mode::Irp || self.case.strike.is_some() {
             // When the driver decided is not seen from outside.
             self.crowd.borrow_mut().excuse_refusals();
         }
@@ -226,7 +248,9 @@ impl Script {
                 sim::begin_faults();
                 self.crowd.borrow_mut().excuse_refusals();
             }
+            let (before, _) = host.ledger().pool_octets();
             self.serve(&host);
+            check_memory(before, &host);
         }
         let ledger = host.unload();
         if !ledger.is_zero() {
@@ -234,9 +258,9 @@ impl Script {
         }
         let excused = self.plan.unload_at.is_some() || loaded.is_err();
         for client in &self.crowd.borrow().clients {
-            client.check(excused);
+            client.check(excused, crowded);
         }
-        loaded.is_ok()
+        (loaded.is_ok(), self.counters)
     }
 
     /// From the start of the driver to its unloading.
@@ -249,6 +273,7 @@ impl Script {
             let passed = sim::now().saturating_sub(begin);
             if self.plan.unload_at.is_some_and(|at| at <= passed) {
                 self.crowd.borrow_mut().excuse_refusals();
+                self.counters(host);
                 return;
             }
             while next < count && self.crowd.borrow().clients[next].start <= passed {
@@ -266,7 +291,7 @@ impl Script {
                 }
                 fail(&format!("{} sockets are not reaped", Peer::open_sockets()));
             }
-            if self.random.one_in(8) {
+            if self.random.one_in(24) {
                 self.counters(host);
             }
             sim::sleep(Duration::from_micros(self.random.within(1, 100_000)));
@@ -277,12 +302,16 @@ impl Script {
         if !host.listening().is_empty() {
             self.probe();
         }
+        self.counters(host);
     }
 
-    fn counters(&self, host: &Host) -> Option<Counters> {
+    fn counters(&mut self, host: &Host) -> Option<Counters> {
         let output = host.device_control(DEVICE_NAME, IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES);
         match output.map(|output| Counters::decode(&output)) {
-            Ok(Some(counters)) => Some(counters),
+            Ok(Some(counters)) => {
+                self.counters = counters;
+                Some(counters)
+            }
             Ok(None) => fail("the counters are malformed"),
             Err(_) if self.plan.faults || self.case.strike.is_some() => None,
             Err(status) => fail(&format!("the counters cannot be read: {status:#x}")),
@@ -290,7 +319,7 @@ impl Script {
     }
 
     /// No connection is left, and the driver knows it.
-    fn is_empty(&self, host: &Host) {
+    fn is_empty(&mut self, host: &Host) {
         let Some(counters) = self.counters(host) else { return };
         for counter in [Counter::ConnectionsOpen, Counter::Addresses, Counter::Handshakes] {
             let count = counters.get(counter);
@@ -321,5 +350,14 @@ impl Script {
         if self.crowd.borrow().clients[at].is_refused() {
             fail("a new connection is refused, although nothing fails any more");
         }
+    }
+}
+
+/// What is held beyond what the driver had at its start is bounded by the connections there were.
+fn check_memory(before: usize, host: &Host) {
+    let (_, peak) = host.ledger().pool_octets();
+    let connections = Peer::open_sockets_peak() + 1;
+    if peak > before + connections * CONNECTION_BYTES_MAX {
+        fail(&format!("{peak} octets of pool for {connections} connections, {before} without"));
     }
 }

@@ -292,6 +292,8 @@ impl<C: Client> Endpoint<C> {
             if indication.consumed() == indication.total() {
                 break;
             }
+            // The rest is not with the provider yet, but a client must not take it for nothing.
+            own.link.receive_held();
             // Sends that completed meanwhile may have made room for the rest.
             let events = self.word.load(Ordering::Relaxed) & Events::ALL;
             if events & Events::SENT.0 == 0 || events & Events::CLOSED.0 != 0 || !self.run_once() {

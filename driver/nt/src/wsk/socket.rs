@@ -45,6 +45,13 @@ impl Link {
         self.gated = false;
     }
 
+    /// Octets are left, which is as if they were with the provider, but nothing restarts them: they
+    /// are offered again by the event that brought them.
+    pub(super) fn receive_held(&mut self) {
+        self.gated = true;
+        self.restarted = true;
+    }
+
     pub(super) fn receive_gated(&mut self) {
         self.gated = true;
         self.restarted = false;

@@ -206,6 +206,7 @@ fn dispatch(
     location.DeviceObject = object;
     // SAFETY: a dispatch routine of the driver, called at PASSIVE_LEVEL with its IRP.
     let returned = unsafe { routine(object, irp) };
+    crate::sim::interrupt::disarm();
     // SAFETY: the request is still here.
     let fields = unsafe { &*irp };
     if fields.CurrentLocation != 2 {

@@ -8,6 +8,7 @@ use nt_sys::ntdef::{BOOLEAN, LARGE_INTEGER, NTSTATUS, PVOID, STATUS_SUCCESS};
 use super::lock;
 use crate::processor::{self, require_irql};
 use crate::sim::actor::{self, Wait};
+use crate::sim::interrupt::AtReturn;
 use crate::sim::world;
 use crate::verifier::{Rule, violation};
 
@@ -64,6 +65,7 @@ fn is_signalled(export: &'static str, object: *mut KEVENT) -> bool {
 /// `event` is writable and stays in place.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeInitializeEvent(event: *mut KEVENT, _kind: i32, state: BOOLEAN) {
+    actor::simple_export_called();
     // SAFETY: the caller's.
     let event = unsafe { &mut *event };
     event.Header.Lock = INITIALISED;
@@ -76,6 +78,7 @@ pub unsafe extern "win64" fn KeInitializeEvent(event: *mut KEVENT, _kind: i32, s
 /// `event` was initialised.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeSetEvent(event: *mut KEVENT, _boost: i32, wait: BOOLEAN) -> i32 {
+    let _return = AtReturn;
     require_irql("KeSetEvent", if wait == 0 { 2 } else { 1 });
     let guard = lock(&SIGNALS);
     let event = checked("KeSetEvent", event);
@@ -91,6 +94,7 @@ pub unsafe extern "win64" fn KeSetEvent(event: *mut KEVENT, _boost: i32, wait: B
 /// `event` was initialised.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeClearEvent(event: *mut KEVENT) {
+    let _return = AtReturn;
     require_irql("KeClearEvent", 2);
     let _guard = lock(&SIGNALS);
     checked("KeClearEvent", event).Header.SignalState = 0;
@@ -109,6 +113,7 @@ pub unsafe extern "win64" fn KeWaitForSingleObject(
     timeout: *mut LARGE_INTEGER,
 ) -> NTSTATUS {
     let export = "KeWaitForSingleObject";
+    let _return = AtReturn;
     let event = object.cast::<KEVENT>();
     if processor::depth() > 0 {
         let detail = format!("inside {}", processor::callback());

@@ -9,6 +9,7 @@ use nt_sys::ntdef::{DISPATCH_LEVEL, NTSTATUS, STATUS_MORE_PROCESSING_REQUIRED, s
 use super::lock;
 use crate::ledger::{Item, Ledger};
 use crate::processor::{self, require_irql};
+use crate::sim::interrupt::AtReturn;
 use crate::verifier::{Rule, Site, violation};
 
 const SHARDS: usize = 64;
@@ -75,6 +76,7 @@ fn initialise(export: &'static str, irp: *mut IRP, octets: u16, stacks: i8) {
 /// `irp` is `octets` writable octets.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn IoInitializeIrp(irp: *mut IRP, octets: u16, stacks: i8) {
+    let _return = AtReturn;
     initialise("IoInitializeIrp", irp, octets, stacks);
 }
 

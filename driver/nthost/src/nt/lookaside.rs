@@ -9,6 +9,7 @@ use nt_sys::ntdef::{
 use crate::ledger::Register;
 use crate::processor::require_irql;
 use crate::sim::freedom::Freedom;
+use crate::sim::interrupt::AtReturn;
 use crate::sim::{self, actor, fault};
 use crate::verifier::{Rule, Site, violation};
 
@@ -39,6 +40,7 @@ fn with_list<R>(head: *mut SLIST_HEADER, f: impl FnOnce(&mut SLIST_HEADER) -> R)
 pub unsafe extern "win64" fn ExpInterlockedPopEntrySList(
     head: *mut SLIST_HEADER,
 ) -> *mut SLIST_ENTRY {
+    let _return = AtReturn;
     actor::export_called("ExpInterlockedPopEntrySList");
     with_list(head, |list| {
         let entry: *mut SLIST_ENTRY = core::ptr::with_exposed_provenance_mut(list.Region as usize);
@@ -61,6 +63,7 @@ pub unsafe extern "win64" fn ExpInterlockedPushEntrySList(
     head: *mut SLIST_HEADER,
     entry: *mut SLIST_ENTRY,
 ) -> *mut SLIST_ENTRY {
+    let _return = AtReturn;
     actor::export_called("ExpInterlockedPushEntrySList");
     with_list(head, |list| {
         let first = core::ptr::with_exposed_provenance_mut(list.Region as usize);
@@ -76,12 +79,14 @@ nt_sys::kernel_fn! {
     unsafe fn allocate(
         _pool: i32, octets: usize, tag: u32, _list: *mut LOOKASIDE_LIST_EX,
     ) -> PVOID {
+        actor::simple_export_called();
         super::pool::allocate("ExAllocateFromLookasideListEx", octets, tag)
     }
 }
 
 nt_sys::kernel_fn! {
     unsafe fn free(entry: PVOID, list: *mut LOOKASIDE_LIST_EX) {
+        actor::simple_export_called();
         // SAFETY: called with the list that the entry came from.
         let tag = unsafe { (*list).Tag };
         super::pool::free("ExFreeToLookasideListEx", entry, tag);

@@ -9,6 +9,7 @@ use nt_sys::ntdef::{BOOLEAN, DISPATCH_LEVEL, PVOID};
 use crate::ledger::Register;
 use crate::processor::require_irql;
 use crate::sim::freedom::Freedom;
+use crate::sim::interrupt::AtReturn;
 use crate::sim::{fault, indication};
 use crate::verifier::{Rule, Site, violation};
 
@@ -74,6 +75,7 @@ pub unsafe extern "win64" fn IoFreeMdl(mdl: *mut MDL) {
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn MmBuildMdlForNonPagedPool(mdl: *mut MDL) {
     let export = "MmBuildMdlForNonPagedPool";
+    let _return = AtReturn;
     require_irql(export, DISPATCH_LEVEL);
     // SAFETY: the caller's.
     let mdl = unsafe { &mut *mdl };
@@ -99,6 +101,7 @@ pub unsafe extern "win64" fn IoBuildPartialMdl(
     octets: u32,
 ) {
     let export = "IoBuildPartialMdl";
+    let _return = AtReturn;
     require_irql(export, DISPATCH_LEVEL);
     // SAFETY: the caller's.
     let source = unsafe { &*source };

@@ -11,6 +11,7 @@ use crate::ledger::{Item, Ledger};
 use crate::processor::require_irql;
 use crate::sim::fault;
 use crate::sim::freedom::Freedom;
+use crate::sim::interrupt::AtReturn;
 use crate::verifier::{Rule, Site, violation};
 
 /// Fills freed memory, so that its use shows.
@@ -50,6 +51,7 @@ fn tag_name(tag: u32) -> String {
 /// As the DDI says.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn ExAllocatePool2(flags: u64, octets: usize, tag: u32) -> PVOID {
+    let _return = AtReturn;
     require_irql("ExAllocatePool2", DISPATCH_LEVEL);
     if flags != POOL_FLAG_NON_PAGED || tag == 0 || octets == 0 {
         let detail = format!("flags {flags:#x}, {octets} octets");
@@ -104,6 +106,7 @@ pub(crate) fn allocate(export: &'static str, octets: usize, tag: u32) -> PVOID {
 /// As the DDI says.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn ExFreePoolWithTag(block: PVOID, tag: u32) {
+    let _return = AtReturn;
     require_irql("ExFreePoolWithTag", DISPATCH_LEVEL);
     free("ExFreePoolWithTag", block, tag);
 }

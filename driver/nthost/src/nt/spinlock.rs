@@ -6,6 +6,7 @@ use nt_sys::ntdef::{DISPATCH_LEVEL, KIRQL};
 
 use crate::processor::{self, require_irql};
 use crate::sim::actor::{self, Wait};
+use crate::sim::interrupt::AtReturn;
 use crate::sim::world;
 use crate::verifier::{Rule, violation};
 
@@ -54,6 +55,8 @@ pub(crate) fn is_free(address: usize) -> bool {
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeReleaseSpinLock(lock: *mut KSPIN_LOCK, irql: KIRQL) {
     let export = "KeReleaseSpinLock";
+    let _return = AtReturn;
+    actor::simple_export_called();
     if atomic(lock).swap(0, Ordering::Release) != processor::thread_mark() {
         violation(Rule::SpinLock, export, format!("lock {lock:p}"), "released by another", None);
     }

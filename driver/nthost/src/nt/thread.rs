@@ -32,6 +32,7 @@ impl Start {
         processor::this_is_a_system_thread();
         // SAFETY: the driver's routine, called once at PASSIVE_LEVEL with its context.
         unsafe { routine(self.context) };
+        crate::sim::interrupt::disarm();
         if processor::irql() != PASSIVE_LEVEL {
             let detail = format!("ended at IRQL {}", processor::irql());
             violation(Rule::Irql, "PsCreateSystemThread", "a system thread", detail, None);

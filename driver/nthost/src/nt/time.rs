@@ -6,7 +6,8 @@ use nt_sys::ke::PROCESSOR_NUMBER;
 use nt_sys::ntdef::LARGE_INTEGER;
 
 use crate::processor;
-use crate::sim::{self, world};
+use crate::sim::interrupt::AtReturn;
+use crate::sim::{self, actor, world};
 
 /// 100 ns from 1601 to 1970.
 const UNIX_EPOCH_TICKS: u64 = 116_444_736_000_000_000;
@@ -38,6 +39,7 @@ fn since_unix_epoch() -> u64 {
 /// `now` is writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeQuerySystemTimePrecise(now: *mut LARGE_INTEGER) {
+    actor::simple_export_called();
     let ticks = since_unix_epoch() + UNIX_EPOCH_TICKS;
     let value = LARGE_INTEGER { QuadPart: ticks.cast_signed() };
     // SAFETY: the caller's.
@@ -60,6 +62,7 @@ pub unsafe extern "win64" fn KeQuerySystemTime(now: *mut LARGE_INTEGER) {
 /// None.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeQueryActiveProcessorCountEx(_group: u16) -> u32 {
+    actor::simple_export_called();
     u32::try_from(crate::host::state().processor_count).unwrap_or(1)
 }
 
@@ -69,6 +72,8 @@ pub unsafe extern "win64" fn KeQueryActiveProcessorCountEx(_group: u16) -> u32 {
 /// `number` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeGetCurrentProcessorNumberEx(number: *mut PROCESSOR_NUMBER) -> u32 {
+    let _return = AtReturn;
+    actor::simple_export_called();
     let index = sim::current_processor().unwrap_or_else(processor::index);
     if !number.is_null() {
         let value = PROCESSOR_NUMBER { Group: 0, Number: index as u8, Reserved: 0 };

@@ -9,7 +9,7 @@ use super::time::now;
 use crate::ledger::Register;
 use crate::processor::{self, Task, require_irql};
 use crate::sim::actor::{self, Wait};
-use crate::sim::world;
+use crate::sim::{self, world};
 use crate::verifier::{Rule, Site, violation};
 
 pub(crate) static ARMED: Register = Register::new("timers");
@@ -34,6 +34,7 @@ const INITIALISED: i32 = 0x0054_4D52;
 /// `timer` is writable and stays in place.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeInitializeTimer(timer: *mut KTIMER) {
+    actor::simple_export_called();
     // SAFETY: the caller's.
     unsafe { (*timer).Header.Lock = INITIALISED };
 }
@@ -48,6 +49,7 @@ pub unsafe extern "win64" fn KeInitializeDpc(
     routine: KDEFERRED_ROUTINE,
     context: PVOID,
 ) {
+    actor::simple_export_called();
     // SAFETY: the caller's.
     let dpc = unsafe { &mut *dpc };
     dpc.DeferredRoutine = routine;
@@ -108,7 +110,13 @@ pub unsafe extern "win64" fn KeSetTimerEx(
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeCancelTimer(timer: *mut KTIMER) -> BOOLEAN {
     require_irql("KeCancelTimer", DISPATCH_LEVEL);
-    lock(&QUEUE).retain(|armed| armed.timer != timer.addr());
+    let mut queue = lock(&QUEUE);
+    let at = queue.iter().position(|armed| armed.timer == timer.addr());
+    let armed = at.map(|at| queue.swap_remove(at));
+    drop(queue);
+    if let Some(armed) = armed.filter(|armed| armed.dpc != 0) {
+        sim::cancelled(armed.dpc);
+    }
     BOOLEAN::from(ARMED.remove(timer.addr()).is_some())
 }
 

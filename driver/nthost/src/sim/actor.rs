@@ -6,6 +6,7 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::freedom::Freedom;
+use super::interrupt;
 use super::world::{NOBODY, is_on, with};
 use crate::processor::{self, Context};
 
@@ -106,20 +107,32 @@ pub(crate) fn pause(wait: Wait) {
     processor::set_context(context);
 }
 
+/// The same, of an export that takes no time: nobody else goes on.
+pub(crate) fn simple_export_called() {
+    interrupt::disarm();
+}
+
 /// An export is called: a moment at which another may go on.
 pub(crate) fn export_called(export: &'static str) {
     if !is_on() {
         return;
     }
-    let preempted = with(|world| {
-        if world.current == NOBODY {
-            return false;
-        }
-        let irql = processor::irql();
-        world.note(export, usize::from(irql), processor::depth() as usize);
-        world.take(Freedom::Preempted)
-    });
-    if preempted {
-        pause(Wait::Ready);
+    interrupt::disarm();
+    let (irql, depth) = (processor::irql(), processor::depth());
+    with(|world| world.note(export, usize::from(irql), depth as usize));
+    preempt(Freedom::Preempted);
+}
+
+/// Another may go on.
+pub(crate) fn preempt(freedom: Freedom) {
+    if is_on() && with(|world| world.current != NOBODY && world.take(freedom)) {
+        pause(while_away());
     }
+}
+
+/// How long who was preempted stays away.
+pub(super) fn while_away() -> Wait {
+    with(|world| {
+        if world.take(Freedom::Away) { Wait::Until(world.now + world.delay()) } else { Wait::Ready }
+    })
 }

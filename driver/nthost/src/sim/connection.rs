@@ -112,11 +112,15 @@ fn receive(connection: &'static Connection, port: PortId, standing: &Standing) {
         return connection.serve_receives();
     }
     if with(|world| world.take(Freedom::ConnectionLost)) {
-        with(|world| world.network.strike(port));
+        with(|world| {
+            world.network.strike(port);
+            work::expect_close(world, port);
+        });
         return connection.give_up();
     }
     let split = with(|world| {
-        let split = world.take(Freedom::IndicationSplit);
+        // What an end has overtaken comes at once: a client could not tell where it ends.
+        let split = !standing.end_told && world.take(Freedom::IndicationSplit);
         split.then(|| world.random.draw() as usize)
     });
     let octets = connection.next_octets(INDICATED_MAX, split);

@@ -31,6 +31,8 @@ macro_rules! freedoms {
 enum Kind {
     /// Ordinary: a driver notices nothing.
     Order,
+    /// The same, but it takes its time.
+    Rare,
     /// A peer, or the network, loses a connection before it is one.
     Loss,
     /// A call or an allocation fails, or the transport does.
@@ -42,6 +44,14 @@ enum Kind {
 freedoms! {
     /// Another processor or thread goes on at the call of an export.
     Preempted = "preempted at an export", Order;
+    /// The same at its return.
+    PreemptedAtReturn = "preempted at the return of one", Order;
+    /// It stays away for a while.
+    Away = "stayed away", Order;
+    /// Another goes on between two instructions of the driver.
+    Interrupted = "interrupted between instructions", Rare;
+    /// The same, in an event of a socket on which a call is running.
+    InterruptedInCollision = "interrupted in a collision", Order;
     /// A callback comes at PASSIVE_LEVEL.
     PassiveCallback = "callback at PASSIVE_LEVEL", Order;
     /// A callback at DISPATCH_LEVEL does not say so.
@@ -82,6 +92,8 @@ freedoms! {
     HandshakeAborted = "handshake aborted", Loss;
     /// A DPC runs some time after its timer expired, perhaps after it was cancelled.
     DpcLate = "DPC late", Order;
+    /// A timer expires just before it is cancelled: its DPC is still to run.
+    FiredAtCancel = "timer fired at its cancellation", Order;
     /// A graceful disconnect never completes.
     DisconnectStuck = "disconnect that never completes", Order;
     /// A reset throws away what the peer has not read yet.
@@ -104,6 +116,13 @@ freedoms! {
     InspectLost = "NULL InspectID", Death;
 }
 
+impl Freedom {
+    /// It takes its time.
+    const fn is_slow(self) -> bool {
+        matches!(self, Freedom::Interrupted | Freedom::InterruptedInCollision)
+    }
+}
+
 /// How often each is taken, in parts of 4,096, and how often each was.
 #[derive(Clone)]
 pub(crate) struct Freedoms {
@@ -118,18 +137,19 @@ pub(crate) struct Freedoms {
 
 impl Freedoms {
     /// Each seed has a temper of its own: some things never happen, some often. `faults` false:
-    /// nothing fails.
-    pub(crate) fn new(random: &Random, faults: bool) -> Freedoms {
+    /// nothing fails. `slow` false: nothing that takes its time.
+    pub(crate) fn new(random: &Random, faults: bool, slow: bool) -> Freedoms {
         let mut temper = random.fork(1);
         let odds = Freedom::ALL.iter().map(|freedom| {
             let never = temper.one_in(3);
             let often = 1 << temper.within(5, 12);
             let odds = match freedom.kind() {
                 Kind::Order => often - often / 8,
+                Kind::Rare => often / 64,
                 Kind::Loss | Kind::Fault => often / 8,
                 Kind::Death => often / 16,
             };
-            if never { 0 } else { odds }
+            if never || freedom.is_slow() && !slow { 0 } else { odds }
         });
         let odds = odds.collect();
         Freedoms {
@@ -144,7 +164,7 @@ impl Freedoms {
     /// Whether it is taken now.
     pub(crate) fn take(&mut self, freedom: Freedom) -> bool {
         let comes = match freedom.kind() {
-            Kind::Order => true,
+            Kind::Order | Kind::Rare => true,
             Kind::Loss => !self.calm,
             Kind::Fault | Kind::Death => self.faults,
         };

@@ -14,8 +14,10 @@
 //! | `connection` | octets and ends of a connection, and when they are told |
 //! | `completion` | IRPs that go back inside the call, elsewhere, later |
 //! | `indication` | the shapes of indicated memory, and that nobody touches it afterwards |
-//! | `network` | connections in memory, and the peers that a harness drives |
+//! | `network` | connections in memory |
+//! | `peer` | their other ends, which a harness drives |
 //! | `freedom` | what WSK and NT may do, and how often this seed does it |
+//! | `interrupt` | switches between two instructions of the driver |
 //! | `fault` | calls that fail, by chance or one by one |
 //! | `trace` | what happened |
 
@@ -25,7 +27,9 @@ pub(crate) mod connection;
 pub(crate) mod fault;
 pub(crate) mod freedom;
 pub(crate) mod indication;
+pub(crate) mod interrupt;
 pub(crate) mod network;
+mod peer;
 mod random;
 mod trace;
 pub(crate) mod work;
@@ -39,7 +43,7 @@ use std::time::Duration;
 use actor::Wait;
 pub use fault::Strike;
 pub use freedom::{Freedom, Taken};
-pub use network::{Happening, Peer, Read};
+pub use peer::{Happening, Peer, Read};
 pub use random::Random;
 use world::{Turn, World, with};
 
@@ -62,6 +66,8 @@ pub struct Options {
     pub faults: bool,
     /// What is to fail besides.
     pub strike: Option<Strike>,
+    /// A report shows everything that happened, not the last of it.
+    pub whole_trace: bool,
     /// The command that repeats the run, for reports.
     pub replay: String,
 }
@@ -86,6 +92,8 @@ pub fn nobody() -> Rc<RefCell<dyn Peers>> {
 pub struct Outcome {
     /// Of everything that happened.
     pub hash: u64,
+    /// All of it, when it was asked for.
+    pub trace: String,
     /// Things that happened.
     pub events: u64,
     /// Virtual time that passed.
@@ -137,7 +145,10 @@ pub fn run<T: 'static>(
     assert!(!world::is_on(), "a machine runs on this thread already");
     REPLAY.set(options.replay);
     let plan = fault::Plan { strike: options.strike, ..fault::Plan::default() };
-    world::begin(World::new(options.seed, options.faults, plan));
+    let mut world = World::new(options.seed, options.faults, plan);
+    world.trace.whole = options.whole_trace;
+    world::begin(world);
+    interrupt::begin();
     let result = Rc::new(RefCell::new(None));
     let place = result.clone();
     actor::spawn("the host".to_owned(), Context::of_host(), move || {
@@ -164,10 +175,12 @@ pub fn run<T: 'static>(
         }
     }
     STOPPING.set(false);
+    interrupt::end();
     processor::set_context(host);
     let world = world::end();
     let outcome = Outcome {
         hash: world.trace.hash(),
+        trace: if options.whole_trace { world.last() } else { String::new() },
         events: world.trace.entries(),
         time: Duration::from_nanos(world.now.saturating_mul(100)),
         taken: world.freedoms.taken(),
@@ -197,6 +210,11 @@ pub fn sleep(time: Duration) {
     let ticks = u64::try_from(time.as_nanos() / 100).unwrap_or(u64::MAX);
     let until = with(|world| world.now + ticks);
     actor::pause(Wait::Until(until));
+}
+
+/// True on a simulated machine.
+pub fn is_simulated() -> bool {
+    world::is_on()
 }
 
 /// Virtual time since the start.
@@ -268,4 +286,11 @@ pub(crate) fn event_ends(socket: usize) {
 /// Entries that a lookaside list keeps; `usual` where nothing is simulated.
 pub(crate) fn lookaside_depth(usual: u16) -> u16 {
     if world::is_on() { with(|world| world.lookaside_depth) } else { usual }
+}
+
+/// A timer with this DPC was cancelled, perhaps a moment too late.
+pub(crate) fn cancelled(dpc: usize) {
+    if takes(Freedom::FiredAtCancel) {
+        with(|world| world.queue_dpc(dpc, true));
+    }
 }

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::freedom::Freedom;
+use super::peer::Happening;
 use super::random::Random;
-use super::work::{self, Kind, Work};
+use super::work::{self, Kind};
 use super::world::{World, is_on, with};
 use crate::transport::Received;
 use crate::wsk::connection::Connection;
@@ -13,36 +14,6 @@ use crate::wsk::listener::Listener;
 
 /// Names a connection of the network.
 pub(crate) type PortId = usize;
-
-/// What a peer is told, once, in virtual time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Happening {
-    /// The handshake is complete.
-    Connected,
-    /// It never will be.
-    Refused,
-    /// There are octets, or an end, to be read.
-    Readable,
-    /// There is room for octets.
-    Writable,
-    /// The connection was reset.
-    Reset,
-    /// The time that the peer asked for is there.
-    Woken,
-}
-
-impl Happening {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Happening::Connected => "peer: connected",
-            Happening::Refused => "peer: refused",
-            Happening::Readable => "peer: readable",
-            Happening::Writable => "peer: writable",
-            Happening::Reset => "peer: reset",
-            Happening::Woken => "peer: woken",
-        }
-    }
-}
 
 /// Where the handshake is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,38 +33,69 @@ pub(super) struct PortState {
     pub(super) to_peer: VecDeque<u8>,
     pub(super) peer_ended: bool,
     pub(super) peer_reset: bool,
-    driver_ended: bool,
-    driver_reset: bool,
-    resets_on_close: bool,
+    pub(super) driver_ended: bool,
+    pub(super) driver_reset: bool,
+    pub(super) resets_on_close: bool,
     /// The peer waits to hear of octets, or of room.
-    hears_readable: bool,
-    wants_room: bool,
+    pub(super) hears_readable: bool,
+    pub(super) wants_room: bool,
     /// Work that is under way.
     pub(super) queued: [bool; Kind::COUNT],
     /// From the client's consent to the end of the callback that ends it.
-    counted: bool,
+    pub(super) counted: bool,
     /// A socket that the client has.
-    open: bool,
+    pub(super) open: bool,
     /// Others of the same address that were counted while the client was asked about this one.
-    rivals: usize,
-    asked: bool,
+    pub(super) rivals: usize,
+    pub(super) asked: bool,
     /// Open sockets of its address when this one was accepted, with it.
     pub(super) crowd: usize,
     /// A failure of the provider or the kernel came in its life.
-    struck: bool,
+    pub(super) struck: bool,
     /// The client did not want it.
-    refused: bool,
+    pub(super) refused: bool,
     /// The client has it by an event, or asked for octets: it does want it.
     pub(super) used: bool,
+}
+
+impl PortState {
+    /// One that is asked for.
+    pub(super) fn new(from: SocketAddr) -> PortState {
+        PortState {
+            from,
+            handshake: Handshake::Requested,
+            connection: None,
+            to_driver: VecDeque::new(),
+            to_peer: VecDeque::new(),
+            peer_ended: false,
+            peer_reset: false,
+            driver_ended: false,
+            driver_reset: false,
+            resets_on_close: false,
+            hears_readable: true,
+            wants_room: false,
+            queued: [false; Kind::COUNT],
+            counted: false,
+            open: false,
+            rivals: 0,
+            asked: false,
+            crowd: 0,
+            struck: false,
+            refused: false,
+            used: false,
+        }
+    }
 }
 
 /// All of them, and who listens.
 pub(crate) struct Network {
     pub(super) ports: Vec<PortState>,
     pub(super) listening: Option<&'static Listener>,
-    to_driver_max: usize,
+    pub(super) to_driver_max: usize,
     to_peer_max: usize,
-    faults: u64,
+    /// Sockets that the client has, and had at most.
+    pub(super) open: usize,
+    pub(super) open_peak: usize,
 }
 
 impl Network {
@@ -103,13 +105,13 @@ impl Network {
             listening: None,
             to_driver_max: 1 << random.within(4, 17),
             to_peer_max: 1 << random.within(12, 18),
-            faults: 0,
+            open: 0,
+            open_peak: 0,
         }
     }
 
     /// Something failed that any connection may have wanted.
     pub(super) fn fault(&mut self) {
-        self.faults += 1;
         for port in &mut self.ports {
             port.struck |= port.handshake != Handshake::Refused;
         }
@@ -157,9 +159,12 @@ impl Network {
 
     /// The client has a socket for it.
     pub(super) fn open(&mut self, id: PortId) {
-        self.ports[id].asked = false;
-        self.ports[id].counted = true;
-        self.ports[id].open = true;
+        let port = &mut self.ports[id];
+        port.asked = false;
+        port.counted = true;
+        port.open = true;
+        self.open += 1;
+        self.open_peak = self.open_peak.max(self.open);
     }
 
     /// The socket is about to be gone.
@@ -170,8 +175,8 @@ impl Network {
     /// The client knows that it is gone.
     pub(super) fn uncount(&mut self, id: PortId) {
         self.ports[id].counted = false;
-        self.ports[id].open = false;
         self.ports[id].connection = None;
+        self.open -= 1;
     }
 
     /// The peer's window is open.
@@ -240,7 +245,7 @@ impl World {
     }
 
     /// Something changed that a socket may have to hear of.
-    fn look_at(&mut self, id: PortId) {
+    pub(super) fn look_at(&mut self, id: PortId) {
         if self.network.ports[id].connection.is_some() {
             let delay = self.delay();
             work::queue(self, id, Kind::Look, delay);
@@ -348,168 +353,5 @@ impl Port {
     /// The peer sees a reset when this is dropped.
     pub(crate) fn reset_on_close(&self) {
         with(|world| world.network.ports[self.0].resets_on_close = true);
-    }
-}
-
-/// What a peer reads.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Read {
-    /// Octets, at least one.
-    Octets(Vec<u8>),
-    /// Nothing yet; [`Happening::Readable`] follows.
-    Nothing,
-    /// The other side has ended.
-    End,
-    /// The connection is dead.
-    Reset,
-}
-
-/// A peer: the other end of a connection. All of it is for [`super::Peers`] and the script.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Peer(pub usize);
-
-impl Peer {
-    /// Asks for a connection; the peer hears what becomes of it. Peers count from 0.
-    pub fn connect(from: SocketAddr) -> Peer {
-        with(|world| {
-            let id = world.network.ports.len();
-            world.network.ports.push(PortState {
-                from,
-                handshake: Handshake::Requested,
-                connection: None,
-                to_driver: VecDeque::new(),
-                to_peer: VecDeque::new(),
-                peer_ended: false,
-                peer_reset: false,
-                driver_ended: false,
-                driver_reset: false,
-                resets_on_close: false,
-                hears_readable: true,
-                wants_room: false,
-                queued: [false; Kind::COUNT],
-                counted: false,
-                open: false,
-                rivals: 0,
-                asked: false,
-                crowd: 0,
-                struck: false,
-                refused: false,
-                used: false,
-            });
-            world.note("peer: connects", id, 0);
-            let delay = world.delay();
-            world.post_later(delay, Work::Request(id));
-            Peer(id)
-        })
-    }
-
-    /// Sends octets, as many as there is room for; how many. When there is none
-    /// [`Happening::Writable`] follows.
-    pub fn write(self, octets: &[u8]) -> usize {
-        with(|world| {
-            let to_driver_max = world.network.to_driver_max;
-            let port = &mut world.network.ports[self.0];
-            if port.peer_ended || port.peer_reset || port.driver_reset {
-                return octets.len();
-            }
-            let room = to_driver_max.saturating_sub(port.to_driver.len());
-            let taken = &octets[..octets.len().min(room)];
-            port.to_driver.extend(taken);
-            port.wants_room = taken.len() < octets.len();
-            world.note("peer: writes", self.0, taken.len());
-            world.look_at(self.0);
-            taken.len()
-        })
-    }
-
-    /// Reads what has come, `most` octets at most.
-    pub fn read(self, most: usize) -> Read {
-        with(|world| {
-            let port = &mut world.network.ports[self.0];
-            let octets: Vec<u8> = {
-                let there = port.to_peer.len().min(most);
-                port.to_peer.drain(..there).collect()
-            };
-            if !octets.is_empty() {
-                world.note("peer: reads", self.0, octets.len());
-                world.look_at(self.0);
-                return Read::Octets(octets);
-            }
-            if port.driver_reset || port.peer_reset {
-                return Read::Reset;
-            }
-            if port.driver_ended {
-                return Read::End;
-            }
-            port.hears_readable = true;
-            Read::Nothing
-        })
-    }
-
-    /// Ends its side.
-    pub fn end(self) {
-        with(|world| {
-            world.network.ports[self.0].peer_ended = true;
-            world.note("peer: ends", self.0, 0);
-            world.look_at(self.0);
-        });
-    }
-
-    /// Resets the connection, or gives the request up.
-    pub fn reset(self) {
-        with(|world| {
-            let port = &mut world.network.ports[self.0];
-            port.peer_reset = true;
-            port.to_driver.clear();
-            world.note("peer: resets", self.0, 0);
-            let delay = world.delay();
-            world.post_later(delay, Work::AbortPended(self.0));
-            world.look_at(self.0);
-        });
-    }
-
-    /// [`Happening::Woken`] follows after so long.
-    pub fn wake_in(self, after: std::time::Duration) {
-        let ticks = u64::try_from(after.as_nanos() / 100).unwrap_or(u64::MAX);
-        with(|world| world.tell_later(ticks, self.0, Happening::Woken));
-    }
-
-    /// Other connections of the same address that the driver had, or was being asked about, while
-    /// it was asked about this one.
-    pub fn rivals(self) -> usize {
-        with(|world| world.network.ports[self.0].rivals)
-    }
-
-    /// Sockets of the same address that the driver had when it accepted this one, with it.
-    pub fn crowd(self) -> usize {
-        with(|world| world.network.ports[self.0].crowd)
-    }
-
-    /// The driver has a socket for it.
-    pub fn is_open(self) -> bool {
-        with(|world| world.network.ports[self.0].open)
-    }
-
-    /// A failure of the provider or the kernel came in its life.
-    pub fn was_struck(self) -> bool {
-        with(|world| world.network.ports[self.0].struck)
-    }
-
-    /// The driver wanted no connection, before the handshake or after it.
-    pub fn was_refused(self) -> bool {
-        with(|world| world.network.ports[self.0].refused)
-    }
-
-    /// The connection was reset, whether the peer has read of it or not.
-    pub fn is_reset(self) -> bool {
-        with(|world| {
-            let port = &world.network.ports[self.0];
-            port.driver_reset || port.peer_reset
-        })
-    }
-
-    /// All sockets that the driver has.
-    pub fn open_sockets() -> usize {
-        with(|world| world.network.ports.iter().filter(|port| port.open).count())
     }
 }

@@ -28,6 +28,8 @@ struct Entry {
 /// The trace of one run.
 #[derive(Default)]
 pub(crate) struct Trace {
+    /// Everything is kept.
+    pub(super) whole: bool,
     last: VecDeque<Entry>,
     hash: u64,
     entries: u64,
@@ -43,7 +45,7 @@ impl Trace {
         value: u64,
     ) {
         if !COMMON.contains(&what) {
-            if self.last.len() == KEPT {
+            if self.last.len() == KEPT && !self.whole {
                 self.last.pop_front();
             }
             self.last.push_back(Entry { step, time, actor, what, about, value });

@@ -1,4 +1,6 @@
 //! What processors do: every callback of the driver begins here, on whichever takes it.
+use nt_sys::wsk::WSK_INSPECT_ID;
+
 use super::completion::Completion;
 use super::freedom::Freedom;
 use super::network::{Port, PortId};
@@ -6,8 +8,13 @@ use super::world::{World, with};
 use super::{connection, fault};
 use crate::nt::timer;
 use crate::transport::Stream;
+use crate::verifier::{Rule, violation};
+use crate::wsk::connection::Connection;
 use crate::wsk::inspect::Request;
 use crate::wsk::listener::Listener;
+
+/// How long a dead connection may stay open: 3 s.
+const CLOSED_WITHIN: u64 = 30_000_000;
 
 /// What there may be to do for a connection, each at most once at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +52,8 @@ pub(crate) enum Work {
     Request(PortId),
     /// A request that the client wants is established, or dies.
     Establish(&'static Listener, Request),
+    /// A pended request dies, whatever its peer does.
+    DropPended(&'static Listener, WSK_INSPECT_ID),
     /// A peer that waits may have given up.
     AbortPended(PortId),
     /// Something for a connection.
@@ -53,6 +62,8 @@ pub(crate) enum Work {
     Complete(Completion),
     /// A DPC.
     Dpc(usize),
+    /// A connection that is dead should be closed by now.
+    ExpectClosed(PortId),
     /// A listener is dead.
     Lost(&'static Listener),
     /// A listener closes.
@@ -73,6 +84,10 @@ impl Work {
         match self {
             Work::Request(port) => request(processor, port),
             Work::Establish(listener, request) => establish(processor, listener, request),
+            Work::DropPended(listener, id) => {
+                listener.abort_pended(id);
+                with(|world| world.ended(listener.address()));
+            }
             Work::AbortPended(port) => {
                 if let Some(listener) = with(|world| world.network.listening) {
                     with(|world| world.note("gives up", port, 0));
@@ -88,6 +103,13 @@ impl Work {
                 });
                 if let Some(socket) = socket {
                     connection::run(socket, port, kind);
+                }
+            }
+            Work::ExpectClosed(port) => {
+                let open = |socket: &Connection| socket.standing().open;
+                if with(|world| world.network.ports[port].connection.is_some_and(open)) {
+                    let (rule, object) = (Rule::DeadConnection, format!("connection {port}"));
+                    violation(rule, "WskCloseSocket", object, "it is still open", None);
                 }
             }
             Work::Complete(completion) => completion.run(),
@@ -137,6 +159,17 @@ fn request(processor: usize, port: PortId) {
     with(|world| world.ended(socket));
 }
 
+/// The client will say later; until then the request may die.
+pub(crate) fn pended(listener: &'static Listener, id: WSK_INSPECT_ID) {
+    with(|world| {
+        if world.take(Freedom::HandshakeAborted) {
+            world.began(listener.address());
+            let delay = world.delay();
+            world.post_later(delay, Work::DropPended(listener, id));
+        }
+    });
+}
+
 /// The client wants it; the handshake takes a while and may come to nothing.
 pub(crate) fn admit(listener: &'static Listener, request: Request) {
     with(|world| {
@@ -166,6 +199,11 @@ fn close_listener(listener: &'static Listener) {
         return;
     }
     listener.finish_close();
+}
+
+/// A connection is dead: its client has some time to close it.
+pub(super) fn expect_close(world: &mut World, port: PortId) {
+    world.post_later(CLOSED_WITHIN, Work::ExpectClosed(port));
 }
 
 /// A listener is bound.
@@ -255,7 +293,12 @@ pub(crate) fn fails_for(number: u64, export: &'static str, freedom: Freedom) -> 
     let Some(port) = port_of(number) else { return false };
     let fails = fault::fails_alone(export, freedom);
     if fails {
-        with(|world| world.network.strike(port));
+        with(|world| {
+            world.network.strike(port);
+            if freedom == Freedom::SendFailed {
+                expect_close(world, port);
+            }
+        });
     }
     fails
 }

@@ -9,7 +9,8 @@ use super::actor::{Actor, Wait};
 use super::fault::Plan;
 use super::freedom::{Freedom, Freedoms};
 use super::indication::Quarantine;
-use super::network::{Happening, Network};
+use super::network::Network;
+use super::peer::Happening;
 use super::random::Random;
 use super::trace::Trace;
 use super::work::Work;
@@ -65,8 +66,9 @@ pub(crate) fn is_on() -> bool {
     ON.get()
 }
 
-/// Uses the world of this thread; not nested.
+/// Uses the world of this thread; not nested, and not interrupted: this is the host.
 pub(crate) fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
+    super::interrupt::disarm();
     WORLD.with(|world| f(world.borrow_mut().as_mut().expect("a simulated machine")))
 }
 
@@ -99,7 +101,7 @@ impl World {
         World {
             now: 0,
             step: 0,
-            freedoms: Freedoms::new(&random, faults),
+            freedoms: Freedoms::new(&random, faults, !plan.is_sweep()),
             trace: Trace::default(),
             actors: Vec::new(),
             current: NOBODY,
@@ -193,18 +195,23 @@ impl World {
 
     fn come_due(&mut self) {
         for dpc in crate::nt::timer::expire(self.now) {
-            if !self.dpcs.contains(&dpc) {
-                self.dpcs.push(dpc);
-                let late = self.take(Freedom::DpcLate);
-                let delay = if late { self.delay() } else { 0 };
-                self.post_later(delay, Work::Dpc(dpc));
-            }
+            let late = self.take(Freedom::DpcLate);
+            self.queue_dpc(dpc, late);
         }
         while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= self.now) {
             match entry.remove() {
                 Due::Work(work) => self.ready.push(work),
                 Due::Happening(peer, what) => self.happenings.push_back((peer, what)),
             }
+        }
+    }
+
+    /// Queues a DPC unless it is queued.
+    pub(super) fn queue_dpc(&mut self, dpc: usize, late: bool) {
+        if !self.dpcs.contains(&dpc) {
+            self.dpcs.push(dpc);
+            let delay = if late { self.delay() } else { 0 };
+            self.post_later(delay, Work::Dpc(dpc));
         }
     }
 

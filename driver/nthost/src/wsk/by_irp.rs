@@ -18,6 +18,7 @@ use super::listener::{self, Listener};
 use super::registration;
 use crate::nt::{irp, lock};
 use crate::sim::freedom::Freedom;
+use crate::sim::interrupt::AtReturn;
 use crate::sim::{fault, world};
 use crate::transport::{Received, Stream};
 use crate::verifier::{Rule, violation};
@@ -59,6 +60,7 @@ kernel_fn! {
         irp: *mut IRP,
     ) -> NTSTATUS {
         let export = "WskAccept";
+        let _return = AtReturn;
         let listener = listener::enter_call(export, socket);
         if flags != 0 {
             violation(Rule::Flags, export, "flags", format!("{flags:#x}"), None);

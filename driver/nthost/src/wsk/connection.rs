@@ -22,6 +22,7 @@ use crate::host::state;
 use crate::nt::{irp, lock};
 use crate::processor::{self, Task, require_irql};
 use crate::sim::freedom::Freedom;
+use crate::sim::interrupt::AtReturn;
 use crate::sim::{self, work, world};
 use crate::transport::Stream;
 use crate::verifier::{Rule, Site, violation};
@@ -156,6 +157,8 @@ pub(super) struct Call(pub(super) &'static Connection);
 
 impl Drop for Call {
     fn drop(&mut self) {
+        // Somebody else may go on while the call is still running.
+        sim::actor::preempt(Freedom::PreemptedAtReturn);
         self.0.calls.fetch_sub(1, Ordering::Release);
     }
 }
@@ -346,6 +349,7 @@ impl Connection {
 kernel_fn! {
     unsafe fn close_socket(socket: *mut WSK_SOCKET, irp: *mut IRP) -> NTSTATUS {
         let export = "WskCloseSocket";
+        let _return = AtReturn;
         let call = enter_call(export, socket);
         let connection = call.0;
         let object = format_args!("connection socket {socket:p}").to_string();
@@ -380,6 +384,7 @@ kernel_fn! {
         socket: *mut WSK_SOCKET, buffer: *mut WSK_BUF, flags: u32, irp: *mut IRP,
     ) -> NTSTATUS {
         let export = "WskDisconnect";
+        let _return = AtReturn;
         let call = enter_call(export, socket);
         let connection = call.0;
         if flags & !WSK_FLAG_ABORTIVE != 0 {
@@ -440,6 +445,7 @@ kernel_fn! {
         _input: PVOID, out_octets: usize, output: PVOID, returned: *mut usize, irp: *mut IRP,
     ) -> NTSTATUS {
         let export = "WskControlSocket";
+        let _return = AtReturn;
         let call = enter_call(export, socket);
         if request != WskIoctl || code != SIO_WSK_QUERY_INSPECT_ID || !irp.is_null() {
             let detail = format!("request {request}, code {code:#x}");

@@ -95,6 +95,7 @@ impl Listener {
                 if world::is_on() {
                     // Its peer may have given up while the client was being asked.
                     self.abort_ended();
+                    work::pended(self, id);
                 }
             }
             (WskInspectPend, Some(accept)) => {
@@ -227,6 +228,17 @@ impl Listener {
             drop(shared);
             self.abort(request);
         }
+    }
+
+    /// Aborts a request if it is still pended.
+    pub(crate) fn abort_pended(&self, id: WSK_INSPECT_ID) {
+        let mut shared = lock(&self.shared);
+        let requests = &mut shared.requests;
+        let Some(at) = requests.pended.iter().position(|pended| pended.id == id) else { return };
+        let request = requests.pended.remove(at);
+        requests.remember_aborted(id);
+        drop(shared);
+        self.abort(request);
     }
 
     /// A request that the client wanted, or had pended, dies.

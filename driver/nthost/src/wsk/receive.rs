@@ -15,6 +15,7 @@ use crate::live::buffer::ReceiveBuffer;
 use crate::nt::{irp, lock};
 use crate::processor::{self, Frame};
 use crate::sim::freedom::Freedom;
+use crate::sim::interrupt::AtReturn;
 use crate::sim::{self, work};
 use crate::transport::Received;
 use crate::verifier::{Rule, violation};
@@ -27,6 +28,7 @@ kernel_fn! {
         socket: *mut WSK_SOCKET, buffer: *mut WSK_BUF, flags: u32, irp: *mut IRP,
     ) -> NTSTATUS {
         let export = "WskReceive";
+        let _return = AtReturn;
         let call = enter_call(export, socket);
         // SAFETY: the caller's: valid for the call.
         let buffer = unsafe { &*buffer };
@@ -204,7 +206,11 @@ impl Connection {
     /// An event of this socket begins: the callback, and its flags.
     fn enter_event(&self, name: &'static str) -> (Frame, u32) {
         sim::event_begins(self.address(), name, self.number());
-        processor::enter_event(name)
+        let entered = processor::enter_event(name);
+        if self.is_in_call() {
+            sim::interrupt::arm_in_collision();
+        }
+        entered
     }
 
     fn leave_event(&self, frame: Frame) {

@@ -17,6 +17,7 @@ use super::pins::Pins;
 use crate::host::state;
 use crate::nt::{irp, lock};
 use crate::sim::freedom::Freedom;
+use crate::sim::interrupt::AtReturn;
 use crate::sim::{self, work};
 use crate::transport::Stream;
 use crate::verifier::{Rule, violation};
@@ -128,6 +129,7 @@ kernel_fn! {
         socket: *mut WSK_SOCKET, buffer: *mut WSK_BUF, flags: u32, irp: *mut IRP,
     ) -> NTSTATUS {
         let export = "WskSend";
+        let _return = AtReturn;
         let call = enter_call(export, socket);
         if flags & !WSK_FLAG_NODELAY != 0 {
             violation(Rule::Flags, export, "flags", format!("{flags:#x}"), None);

@@ -40,6 +40,7 @@ pub enum Mode {
     ReceiveCancelled,
     ReceiveTooMuch,
     SendBeyond,
+    IgnoreFailure,
     ChangeInFlight,
     ReuseIrp,
     AbortWithBuffer,
@@ -193,6 +194,9 @@ impl Client {
                 irp.0,
             )
         };
+        if nthost::sim::is_simulated() {
+            settle();
+        }
         let socket = core::ptr::with_exposed_provenance_mut(irp.information());
         Client { registration, socket }
     }
@@ -249,6 +253,9 @@ impl Client {
 
 /// Time for what was begun on another thread to be over there.
 pub fn settle() {
+    if nthost::sim::is_simulated() {
+        return nthost::sim::sleep(Duration::from_millis(300));
+    }
     std::thread::sleep(Duration::from_millis(300));
 }
 
@@ -369,6 +376,8 @@ kernel_fn! {
         } else if is(Mode::SendBeyond) {
             let mut data = WSK_BUF { Mdl: buffer(64), Offset: 0, Length: 65 };
             unsafe { send(socket, &raw mut data, 0, irp.0) };
+        } else if is(Mode::IgnoreFailure) {
+            self::send(socket, buffer(8), 8, irp);
         } else if is(Mode::ChangeInFlight) {
             let mdl = buffer(LARGE);
             let mut data = WSK_BUF { Mdl: mdl, Offset: 0, Length: LARGE as usize };
