@@ -16,6 +16,9 @@ const SIP_BYTES: usize = 700;
 /// How long it takes part.
 const SLOW_FOR: Duration = Duration::from_secs(20);
 
+/// How the answer to a connection that is refused begins.
+const LINE_503: &[u8] = b"HTTP/1.1 503 ";
+
 /// How a client behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Conduct {
@@ -65,12 +68,20 @@ pub(crate) struct Client {
     state: State,
     ended: bool,
     patience: Duration,
+    /// The first octets that came, while they may be those of a refusal.
+    undecided: Option<Vec<u8>>,
+    answered_503: bool,
     random: Random,
 }
 
 impl Client {
     /// One as it comes.
-    pub(crate) fn random(mut random: Random, from: SocketAddr, start: Duration) -> Client {
+    pub(crate) fn random(
+        mut random: Random,
+        from: SocketAddr,
+        start: Duration,
+        answers: bool,
+    ) -> Client {
         let conduct = match random.below(16) {
             0..=4 => Conduct::Polite,
             5..=6 => Conduct::EndsEarly,
@@ -81,7 +92,7 @@ impl Client {
             13..=14 => Conduct::Resets,
             _ => Conduct::EndsMidway,
         };
-        Client::new(random, from, start, conduct)
+        Client { undecided: answers.then(Vec::new), ..Client::new(random, from, start, conduct) }
     }
 
     /// One that behaves, and asks for what is small.
@@ -131,6 +142,8 @@ impl Client {
             state,
             ended: false,
             patience,
+            undecided: None,
+            answered_503: false,
             random,
         }
     }
@@ -248,11 +261,24 @@ impl Client {
     }
 
     fn take(&mut self, octets: &[u8]) {
+        let mut octets = octets.to_vec();
+        if let Some(mut first) = self.undecided.take() {
+            first.append(&mut octets);
+            if first.len() < LINE_503.len() && LINE_503.starts_with(&first) {
+                self.undecided = Some(first);
+                return;
+            }
+            self.answered_503 = first.starts_with(LINE_503);
+            octets = first;
+        }
+        if self.answered_503 {
+            return;
+        }
         // Answers to what was sent; one that was begun may be refused before it is complete.
         let begun = self.ends.iter().take_while(|end| **end < self.sent).count() + 1;
         let answers: Vec<&Answer> =
             self.requests.iter().take(begun).map(|request| &request.answer).collect();
-        if let Err(complaint) = self.reader.take(octets, &answers) {
+        if let Err(complaint) = self.reader.take(&octets, &answers) {
             fail(&format!("{} got {complaint}", self.name()));
         }
     }
@@ -309,6 +335,6 @@ impl Client {
 
     /// The driver wanted no connection after its handshake.
     fn was_turned_away(&self) -> bool {
-        self.peer.is_some_and(Peer::was_refused)
+        self.answered_503 || self.peer.is_some_and(Peer::was_refused)
     }
 }

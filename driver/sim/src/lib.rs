@@ -8,6 +8,7 @@
 
 mod client;
 mod crowd;
+mod door;
 mod request;
 mod response;
 mod scenario;

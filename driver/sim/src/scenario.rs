@@ -15,6 +15,7 @@ use wskhttpd_abi::{
 
 use crate::client::Client;
 use crate::crowd::{self, Crowd};
+use crate::door::Door;
 use crate::site;
 
 /// NT path by which the driver opens the site image.
@@ -124,6 +125,7 @@ struct Plan {
     within: Duration,
     per_address_max: u32,
     connections_max: u32,
+    door: Door,
     /// When the driver is unloaded although clients are there.
     unload_at: Option<Duration>,
     faults: bool,
@@ -146,6 +148,7 @@ impl Plan {
             within,
             per_address_max: [0, 1, 2, 3, 8][choice.below(5)],
             connections_max: [2, 4, 8, CONNECTIONS_MAX][choice.below(6).min(3)],
+            door: Door::random(&mut random.fork(11)),
             unload_at,
             faults,
             faulty_start: faults && choice.one_in(8),
@@ -158,7 +161,7 @@ pub fn run(case: &Case) -> Report {
     let random = Random::new(case.seed).fork(7);
     let plan = Plan::new(case, &random);
     let per_address = usize::try_from(plan.per_address_max).unwrap_or(usize::MAX);
-    let crowd = Crowd::new(&random, plan.clients, plan.within, per_address);
+    let crowd = Crowd::new(&random, plan.clients, plan.within, per_address, plan.door.answers);
     let crowd = Rc::new(RefCell::new(crowd));
     let options = sim::Options {
         seed: case.seed,
@@ -203,9 +206,9 @@ impl Script {
             number("HashSeed", 1),
             number("PreallocatedConnections", 8),
             number("MaxConnections", self.plan.connections_max),
-            number("HoldMs", 3_000),
             number("MaxConnectionsPerAddress", self.plan.per_address_max),
         ];
+        registry.extend(self.plan.door.registry(self.plan.connections_max));
         registry.extend(TIMEOUTS.map(|(name, value)| number(name, value)));
         Options {
             processors: self.plan.processors,
@@ -235,7 +238,11 @@ impl Script {
         };
         let loaded = self.load(&mut host);
         let crowded = self.plan.connections_max < CONNECTIONS_MAX;
-        if crowded || self.case.mode == Mode::Irp || self.case.strike.is_some() {
+        if crowded
+            || self.plan.door.may_refuse()
+            || self.case.mode == Mode::Irp
+            || self.case.strike.is_some()
+        {
             // When the driver decided is not seen from outside.
             self.crowd.borrow_mut().excuse_refusals();
         }
