@@ -49,6 +49,10 @@ pub(crate) struct Sim {
     /// Run this driver image (wskhttpd.sys) instead of the driver that is linked in.
     #[arg(long, value_name = "FILE.sys")]
     pub(crate) image: Option<PathBuf>,
+    /// Do not interrupt the driver between two instructions, which are others in another build: so
+    /// a seed has the same trace on the linked driver and on the image.
+    #[arg(long)]
+    pub(crate) uninterrupted: bool,
     /// Show everything that happened, not only the last of it.
     #[arg(long, requires = "seed")]
     pub(crate) trace: bool,

@@ -62,7 +62,8 @@ pub(crate) fn run(sim: &Sim) -> Result<()> {
     for seed in seeds.clone() {
         let mode = sim.mode.unwrap_or(mode_of(seed));
         let (image, strike) = (image.clone(), sim.fail.clone());
-        let case = Case { seed, mode, image, whole_trace: false, strike };
+        let interruptions = interruptions(sim);
+        let case = Case { seed, mode, image, interruptions, whole_trace: false, strike };
         sum.add(&wskhttpd_sim::run(&case));
     }
     print!("{}", sum.taken);
@@ -109,6 +110,11 @@ fn sweep(sim: &Sim, image: Option<&(PathBuf, Arc<Vec<u8>>)>) {
     );
 }
 
+/// A sweep, and so the repetition of one of its machines, goes without.
+fn interruptions(sim: &Sim) -> bool {
+    !sim.uninterrupted && sim.fail.is_none()
+}
+
 /// All modes in turn.
 fn mode_of(seed: u64) -> Mode {
     let at = usize::try_from(seed % 3).unwrap_or(0);
@@ -118,7 +124,9 @@ fn mode_of(seed: u64) -> Mode {
 fn one(sim: &Sim, seed: u64, image: Option<(PathBuf, Arc<Vec<u8>>)>) {
     let mode = sim.mode.unwrap_or(mode_of(seed));
     let (whole_trace, strike) = (sim.trace, sim.fail.clone());
-    let report = wskhttpd_sim::run(&Case { seed, mode, image, whole_trace, strike });
+    let interruptions = interruptions(sim);
+    let case = Case { seed, mode, image, interruptions, whole_trace, strike };
+    let report = wskhttpd_sim::run(&case);
     print!("{}", report.outcome.trace);
     print!("{}", report.outcome.taken);
     println!(

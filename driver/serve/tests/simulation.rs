@@ -56,11 +56,13 @@ fn seeds_pass_on_the_image() {
 
 #[test]
 fn a_seed_gives_the_same_trace_again_and_on_the_image() {
-    for seed in ["3", "4", "5", "11", "2024"] {
+    for seed in ["3", "4", "5", "11", "13", "1021", "1025", "2024"] {
         let first = passed(start(&["--seed", seed]));
         assert_eq!(first, passed(start(&["--seed", seed])));
         if let Some(image) = image() {
-            assert_eq!(first, passed(start(&["--seed", seed, "--image", &image])));
+            let linked = passed(start(&["--seed", seed, "--uninterrupted"]));
+            let image = ["--seed", seed, "--uninterrupted", "--image", &image];
+            assert_eq!(linked, passed(start(&image)));
         }
         let other = passed(start(&["--seed", &format!("{seed}7")]));
         assert_ne!(first.rsplit_once(' '), other.rsplit_once(' '));

@@ -83,6 +83,8 @@ pub struct Case {
     pub mode: Mode,
     /// The image of the driver and the file it came from; the linked driver without one.
     pub image: Option<(PathBuf, Arc<Vec<u8>>)>,
+    /// The driver may be interrupted between two instructions.
+    pub interruptions: bool,
     /// A report shows everything that happened.
     pub whole_trace: bool,
     /// What is to fail; nothing else does then.
@@ -95,6 +97,9 @@ impl Case {
         let mut command = format!("wskhttpd sim --seed {} --mode {}", self.seed, self.mode);
         if let Some((path, _)) = &self.image {
             command = format!("{command} --image {}", path.display());
+        }
+        if !self.interruptions && self.strike.is_none() {
+            command += " --uninterrupted";
         }
         if let Some(Strike { export, first, times }) = &self.strike {
             command = format!("{command} --fail {export}:{first}:{times}");
@@ -168,6 +173,7 @@ pub fn run(case: &Case) -> Report {
         processors: plan.processors,
         faults: plan.faulty_start,
         strike: case.strike.clone(),
+        interruptions: case.interruptions,
         whole_trace: case.whole_trace,
         replay: case.replay(),
     };

@@ -35,7 +35,14 @@ pub fn sweep(mode: Mode, image: Option<&(PathBuf, Arc<Vec<u8>>)>) -> Sweep {
     for seed in SEEDS {
         sweep_seed(
             &mut sweep,
-            Case { seed, mode, image: image.cloned(), whole_trace: false, strike: None },
+            Case {
+                seed,
+                mode,
+                image: image.cloned(),
+                interruptions: false,
+                whole_trace: false,
+                strike: None,
+            },
         );
     }
     sweep

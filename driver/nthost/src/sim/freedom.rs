@@ -116,13 +116,6 @@ freedoms! {
     InspectLost = "NULL InspectID", Death;
 }
 
-impl Freedom {
-    /// It takes its time.
-    const fn is_slow(self) -> bool {
-        matches!(self, Freedom::Interrupted | Freedom::InterruptedInCollision)
-    }
-}
-
 /// How often each is taken, in parts of 4,096, and how often each was.
 #[derive(Clone)]
 pub(crate) struct Freedoms {
@@ -137,8 +130,8 @@ pub(crate) struct Freedoms {
 
 impl Freedoms {
     /// Each seed has a temper of its own: some things never happen, some often. `faults` false:
-    /// nothing fails. `slow` false: nothing that takes its time.
-    pub(crate) fn new(random: &Random, faults: bool, slow: bool) -> Freedoms {
+    /// nothing fails.
+    pub(crate) fn new(random: &Random, faults: bool) -> Freedoms {
         let mut temper = random.fork(1);
         let odds = Freedom::ALL.iter().map(|freedom| {
             let never = temper.one_in(3);
@@ -149,7 +142,7 @@ impl Freedoms {
                 Kind::Loss | Kind::Fault => often / 8,
                 Kind::Death => often / 16,
             };
-            if never || freedom.is_slow() && !slow { 0 } else { odds }
+            if never { 0 } else { odds }
         });
         let odds = odds.collect();
         Freedoms {
@@ -179,6 +172,13 @@ impl Freedoms {
     /// Counts one that was taken for another reason.
     pub(crate) fn count(&mut self, freedom: Freedom) {
         self.taken[freedom as usize] += 1;
+    }
+
+    /// The driver is never interrupted between two instructions.
+    pub(crate) fn forbid_interruptions(&mut self) {
+        for freedom in [Freedom::Interrupted, Freedom::InterruptedInCollision] {
+            self.odds[freedom as usize] = 0;
+        }
     }
 
     /// From now on something may fail.

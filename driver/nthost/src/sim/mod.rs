@@ -66,6 +66,9 @@ pub struct Options {
     pub faults: bool,
     /// What is to fail besides.
     pub strike: Option<Strike>,
+    /// The driver may be interrupted between two instructions. The same seed has another course
+    /// then in another build of the driver.
+    pub interruptions: bool,
     /// A report shows everything that happened, not the last of it.
     pub whole_trace: bool,
     /// The command that repeats the run, for reports.
@@ -147,6 +150,9 @@ pub fn run<T: 'static>(
     let plan = fault::Plan { strike: options.strike, ..fault::Plan::default() };
     let mut world = World::new(options.seed, options.faults, plan);
     world.trace.whole = options.whole_trace;
+    if !options.interruptions {
+        world.freedoms.forbid_interruptions();
+    }
     world::begin(world);
     interrupt::begin();
     let result = Rc::new(RefCell::new(None));

@@ -101,7 +101,7 @@ impl World {
         World {
             now: 0,
             step: 0,
-            freedoms: Freedoms::new(&random, faults, !plan.is_sweep()),
+            freedoms: Freedoms::new(&random, faults),
             trace: Trace::default(),
             actors: Vec::new(),
             current: NOBODY,
