@@ -175,9 +175,11 @@ fn an_accept_count_not_returned_is_caught() {
 }
 
 /// Bugs that need a simulated machine to show, one of each kind, and at most so many seeds.
-const SIMULATED: [&str; 11] = [
+const SIMULATED: [&str; 15] = [
+    "answer_of_another_request",
     "buffer_changed_in_flight",
     "buffer_not_emptied",
+    "count_leak_on_abort",
     "dpc_not_flushed",
     "failed_send_ignored",
     "irql_too_high",
@@ -186,6 +188,8 @@ const SIMULATED: [&str; 11] = [
     "request_completed_twice",
     "restart_missed",
     "runner_not_alone",
+    "socket_used_after_close",
+    "unload_waits_for_a_refused_one",
     "wake_up_lost",
 ];
 const SEEDS: &str = "0..2000";
