@@ -21,6 +21,9 @@ use crate::parameters::Parameters;
 use crate::pressure::Pressure;
 use crate::site::PinnedSite;
 
+/// Ticks after which a request has died without a word: SYN-ACKs are repeated for less than that.
+const HANDSHAKE_TICKS: u32 = ticks_of(120_000);
+
 /// Everything connections share; nothing of it is written by a request but the counters.
 pub struct Server {
     /// What is served.
@@ -40,6 +43,8 @@ pub struct Server {
     pressure: Pressure,
     /// Somebody waits, and a tick has passed.
     waited: AtomicBool,
+    /// Tick of the next look for requests that died without a word.
+    forget_at: AtomicU32,
     notices: Notices,
     /// Tick by which everything is closed; `u32::MAX` while the driver is not stopping.
     stop_deadline: AtomicU32,
@@ -97,6 +102,7 @@ impl Server {
             heads: Lookaside::new(Tag::Head)?,
             pressure: Pressure::default(),
             waited: AtomicBool::new(false),
+            forget_at: AtomicU32::new(HANDSHAKE_TICKS.saturating_add(1)),
             notices: Notices::default(),
             stop_deadline: AtomicU32::new(u32::MAX),
         })
@@ -256,6 +262,9 @@ impl Client for Server {
                 sweep.tell(index, Events::TICK);
             }
         });
+        if self.forget_at.load(Ordering::Relaxed) <= now && self.admission.handshakes() > 0 {
+            self.waited.store(true, Ordering::Release);
+        }
         let waiting = self.admission.waiting();
         if waiting > 0 {
             self.pressure.add_for(waiting);
@@ -272,6 +281,10 @@ impl Client for Server {
     fn attend(&self, door: &Door<'_, Server>) {
         self.waited.store(false, Ordering::Release);
         let now = self.clock.ticks();
+        if self.forget_at.load(Ordering::Relaxed) <= now {
+            self.forget_at.store(now.saturating_add(HANDSHAKE_TICKS), Ordering::Relaxed);
+            self.admission.forget_old_requests(now.saturating_sub(HANDSHAKE_TICKS));
+        }
         self.pressure.relieve(&door.sweep(), &self.timeouts, now);
         while door.is_ready()
             && let Some(decision) = self.admission.next_decision(now)

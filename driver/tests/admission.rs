@@ -418,6 +418,23 @@ fn refusals_may_be_answers() {
 }
 
 #[test]
+fn a_request_that_is_never_heard_of_again_is_forgotten() {
+    with(RULES, no_lists, |admission| {
+        let remote = ip("192.0.2.1");
+        assert_eq!(admission.inspect(remote, id(1), 10).0, Verdict::Accept);
+        assert_eq!(admission.inspect(remote, id(2), 30).0, Verdict::Accept);
+        admission.forget_old_requests(9);
+        assert_eq!(admission.left().handshakes, 2);
+        admission.forget_old_requests(10);
+        assert_eq!(admission.left().handshakes, 1);
+        // Its connection comes after all: it is judged like one that was not inspected.
+        let late = accepted(admission, remote, Some(id(1)));
+        admission.release(late);
+        assert!(admission.abort(id(2)));
+    });
+}
+
+#[test]
 fn what_waits_or_goes_on_is_forgotten_with_the_listener() {
     with(places(1, Overload::Hold), no_lists, |admission| {
         let remote = ip("192.0.2.1");

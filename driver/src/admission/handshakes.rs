@@ -38,6 +38,8 @@ pub enum Standing {
 #[derive(Clone, Copy)]
 struct Entry {
     id: InspectId,
+    /// Tick of its inspection.
+    since: u32,
     request: Request,
 }
 
@@ -88,6 +90,7 @@ impl Handshakes {
         &self,
         id: InspectId,
         request: Request,
+        since: u32,
     ) -> core::result::Result<Option<Request>, Request> {
         // Counted first, so that a removal never counts below zero and the bound is exact.
         if self.count.fetch_add(1, Ordering::AcqRel) >= self.max {
@@ -99,7 +102,7 @@ impl Handshakes {
                 let same = shard.iter().position(|entry| entry.is_some_and(|entry| entry.id == id));
                 let at = same.or_else(|| shard.iter().position(Option::is_none)).ok_or(request)?;
                 let place = shard.get_mut(at).ok_or(request)?;
-                Ok(place.replace(Entry { id, request }).map(|entry| entry.request))
+                Ok(place.replace(Entry { id, since, request }).map(|entry| entry.request))
             })
         });
         if !matches!(added, Ok(None)) {
@@ -134,10 +137,14 @@ impl Handshakes {
         })
     }
 
-    /// Removes every request there is, one after the other.
-    pub fn drain(&self, mut each: impl FnMut(Request)) {
+    /// Removes the requests inspected at the tick `until` or before, one after the other; looks at
+    /// every shard.
+    pub fn drain(&self, until: u32, mut each: impl FnMut(Request)) {
+        let is_old = |entry: &mut Entry| entry.since <= until;
         for shard in self.shards.iter() {
-            while let Some(entry) = shard.with(|shard| shard.iter_mut().find_map(Option::take)) {
+            while let Some(entry) =
+                shard.with(|shard| shard.iter_mut().find_map(|entry| entry.take_if(is_old)))
+            {
                 each(self.removed(entry));
             }
         }

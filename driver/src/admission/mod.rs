@@ -246,7 +246,7 @@ impl Admission {
     pub fn inspect(&self, ip: IpAddr, id: InspectId, now: u32) -> (Verdict, Option<Refused>) {
         let (request, refused) = self.judge(ip, now);
         let Some(request) = request else { return (Verdict::Reject, refused) };
-        if !self.note(id, request) {
+        if !self.note(id, request, now) {
             return (Verdict::Reject, Some(Reason::Handshakes.refused()));
         }
         if request.standing != Standing::Joining {
@@ -255,14 +255,15 @@ impl Admission {
         if self.join(id, request.lane, now) {
             return (Verdict::Pend, None);
         }
-        let answers = self.refusing(Reason::Crowded).is_some_and(|request| self.note(id, request));
+        let answers =
+            self.refusing(Reason::Crowded).is_some_and(|request| self.note(id, request, now));
         let verdict = if answers { Verdict::Accept } else { Verdict::Reject };
         (verdict, Some(Reason::Crowded.refused()))
     }
 
     /// Notes a request under its ID; false, and nothing is left of it, when there is no room.
-    fn note(&self, id: InspectId, request: Request) -> bool {
-        let added = self.handshakes.add(id, request);
+    fn note(&self, id: InspectId, request: Request, now: u32) -> bool {
+        let added = self.handshakes.add(id, request, now);
         let (kept, gone) = match added {
             Ok(older) => (true, older),
             Err(request) => (false, Some(request)),
@@ -418,7 +419,15 @@ impl Admission {
 
     /// The listener is closed and nothing more comes of its requests.
     pub fn forget_requests(&self) {
-        self.handshakes.drain(|request| self.give_back(request));
+        self.handshakes.drain(u32::MAX, |request| self.give_back(request));
+    }
+
+    /// Forgets requests of which nothing was heard since the tick `until`: no handshake takes that
+    /// long, so the provider has lost them, or could not tell whose connection came.
+    pub fn forget_old_requests(&self, until: u32) {
+        if self.handshakes.count() > 0 {
+            self.handshakes.drain(until, |request| self.give_back(request));
+        }
     }
 
     /// Addresses with a connection or a request; looks at the whole table.
