@@ -210,7 +210,15 @@ impl Connection {
         let mut shared = lock(&self.shared);
         let shared = &mut *shared;
         let stream = shared.stream.as_ref()?;
-        let status = match shared.sends.front_mut()?.progress(stream) {
+        let send = shared.sends.front_mut()?;
+        // After a reset nothing is transmitted: an earlier send may have failed just now, and the
+        // client be told of it in this moment.
+        let progress = if shared.reset {
+            Err(ErrorKind::ConnectionReset.into())
+        } else {
+            send.progress(stream)
+        };
+        let status = match progress {
             Ok(false) => return None,
             Ok(true) => STATUS_SUCCESS,
             Err(_) => {
