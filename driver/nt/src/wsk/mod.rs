@@ -61,16 +61,6 @@ pub enum Inspection {
     Reject,
 }
 
-/// What a client took of an indication.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Received {
-    /// Everything.
-    All,
-    /// So many octets from the front, fewer than were indicated; the provider keeps the rest and
-    /// indicates nothing until [`Socket::restart_receive`].
-    Octets(usize),
-}
-
 /// A slot that a new connection is to have.
 pub struct Seat<'s, M> {
     /// Names the slot: for [`Sweep::tell`].
