@@ -119,8 +119,7 @@ fn receive(connection: &'static Connection, port: PortId, standing: &Standing) {
         return connection.give_up();
     }
     let split = with(|world| {
-        // What an end has overtaken comes at once: a client could not tell where it ends.
-        let split = !standing.end_told && world.take(Freedom::IndicationSplit);
+        let split = world.take(Freedom::IndicationSplit);
         split.then(|| world.random.draw() as usize)
     });
     let octets = connection.next_octets(INDICATED_MAX, split);
