@@ -5,6 +5,7 @@ use std::time::Duration;
 use nthost::sim::{Happening, Peer, Peers, Random, fail};
 
 use crate::client::Client;
+use crate::door::Door;
 
 /// Addresses that clients come from.
 const ADDRESSES: usize = 4;
@@ -27,7 +28,7 @@ impl Crowd {
         count: usize,
         within: Duration,
         per_address_max: usize,
-        answers: bool,
+        door: &Door,
     ) -> Crowd {
         let mut choice = random.fork(20);
         let within = u64::try_from(within.as_micros()).unwrap_or(u64::MAX);
@@ -35,12 +36,12 @@ impl Crowd {
             .map(|number| {
                 let start = Duration::from_micros(choice.within(0, within));
                 let from = address(choice.below(ADDRESSES), number);
-                Client::random(random.fork(100 + number as u64), from, start, answers)
+                Client::random(random.fork(100 + number as u64), from, start, door)
             })
             .collect();
         clients.sort_by_key(|client| client.start);
         // A connection that is answered 503 is one beyond the limit.
-        let per_address_max = if answers { 0 } else { per_address_max };
+        let per_address_max = if door.answers { 0 } else { per_address_max };
         Crowd { clients, by_peer: Vec::new(), per_address_max, strict: true, turned_away: 0 }
     }
 

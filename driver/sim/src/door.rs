@@ -46,6 +46,11 @@ impl Door {
         self.answers || self.rate > 0 || self.denies || self.handshakes_max < 4_096
     }
 
+    /// True when an idle connection may be ended to make a place.
+    pub(crate) fn yields(&self) -> bool {
+        self.pressure_idle_ms > 0
+    }
+
     /// As parameters.
     pub(crate) fn registry(&self, connections_max: u32) -> Vec<(String, Value)> {
         let number = |name: &str, value| (name.to_owned(), Value::Dword(value));

@@ -166,7 +166,7 @@ pub fn run(case: &Case) -> Report {
     let random = Random::new(case.seed).fork(7);
     let plan = Plan::new(case, &random);
     let per_address = usize::try_from(plan.per_address_max).unwrap_or(usize::MAX);
-    let crowd = Crowd::new(&random, plan.clients, plan.within, per_address, plan.door.answers);
+    let crowd = Crowd::new(&random, plan.clients, plan.within, per_address, &plan.door);
     let crowd = Rc::new(RefCell::new(crowd));
     let options = sim::Options {
         seed: case.seed,
