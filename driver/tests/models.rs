@@ -1,11 +1,13 @@
-//! Every order in which a few threads can run through the admission, by loom.
+//! Every order in which a few threads can run through the admission and the clock, by loom.
 //!
-//! The sources of the admission are compiled a second time here, over loom's locks and atomics in
+//! Their sources are compiled a second time here, over loom's locks and atomics in
 //! place of the kernel's. Threads and steps are few, because the orders are many.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
 #[path = "../src/admission/mod.rs"]
 mod admission;
+#[path = "../src/clock.rs"]
+mod clock;
 
 /// What the admission takes from the driver, as loom has it.
 mod sync {
@@ -60,6 +62,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use admission::address::PrefixLengths;
 use admission::table::Allowance;
 use admission::{Admission, Decision, Left, Lists, Overload, RefuseWith, Rules, Ticket, Verdict};
+use clock::Clock;
 use loom::sync::Arc;
 use loom::thread;
 use nt::wsk::InspectId;
@@ -235,5 +238,31 @@ fn a_listener_that_dies_with_a_decision_under_way() {
         decided.join().unwrap();
         admission.forget_requests();
         assert!(!admission.abort(ID));
+    });
+}
+
+/// The second turns once and once more while somebody reads the date.
+#[test]
+fn a_date_is_never_torn() {
+    /// In 100 ns, a second before all of the date changes but the weekday's last two letters.
+    const NOW: u64 = (946_684_799 + 11_644_473_600) * 10_000_000;
+    let dates = [
+        *b"Fri, 31 Dec 1999 23:59:59 GMT",
+        *b"Sat, 01 Jan 2000 00:00:00 GMT",
+        *b"Sat, 01 Jan 2000 00:00:01 GMT",
+    ];
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(move || {
+        let clock = Arc::new(Clock::new(NOW));
+        let other = clock.clone();
+        let timer = thread::spawn(move || {
+            other.advance(NOW + 10_000_000);
+            other.advance(NOW + 20_000_000);
+        });
+        let date = clock.date();
+        assert!(dates.contains(&date), "{}", String::from_utf8_lossy(&date));
+        timer.join().unwrap();
+        assert_eq!(clock.date(), dates[2]);
     });
 }

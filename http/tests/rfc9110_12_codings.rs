@@ -18,6 +18,12 @@ fn weights(fields: &str) -> Option<[u16; 3]> {
     }
 }
 
+/// A name that is as long as Accept-Encoding and begins like it has no say in codings.
+#[test]
+fn a_field_like_accept_encoding_is_another_field() {
+    assert_eq!(weights("Accept-Encoders: gzip"), None);
+}
+
 #[test]
 fn s9110_12_5_3_codings_and_their_weights() {
     for (value, expected) in [

@@ -51,6 +51,12 @@ fn s9110_14_2_one_range() {
     }
 }
 
+/// A name that is as long as If-Range and begins like it has no say in ranges.
+#[test]
+fn a_field_like_if_range_is_another_field() {
+    assert_eq!(part("If-Other: \"x\"\r\nRange: bytes=1-2", 100), octets(1, 2));
+}
+
 #[test]
 fn s9110_14_1_2_suffix() {
     for (value, complete, expected) in [

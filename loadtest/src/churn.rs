@@ -23,6 +23,10 @@ use crate::tally::Tally;
 
 /// Octets read at once.
 const SCRATCH_BYTES: usize = 64 * 1024;
+/// The same, of a slow client.
+const SLOW_SCRATCH_BYTES: usize = 512;
+/// Pieces that a slow client sends a request in.
+const PIECES: usize = 8;
 
 /// Connections to open.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ pub struct ChurnPlan {
     pub bound: Bound,
     /// Three of four connections are left in a rude way.
     pub rude: bool,
+    /// What a client waits after each of the pieces it sends and receives; zero: no pieces.
+    pub pace: Duration,
 }
 
 /// How a connection is left.
@@ -116,7 +122,8 @@ struct Crowd<'c> {
 impl Crowd<'_> {
     fn client(self, client: usize) -> Result<Tally> {
         let mut tally = Tally::new()?;
-        let mut scratch = vec![0; SCRATCH_BYTES];
+        let is_slow = self.plan.pace > Duration::ZERO;
+        let mut scratch = vec![0; if is_slow { SLOW_SCRATCH_BYTES } else { SCRATCH_BYTES }];
         while let Some(number) = self.next(&tally) {
             let leave = Leave::of(self.plan.rude, number);
             let begun = Instant::now();
@@ -168,11 +175,27 @@ impl Crowd<'_> {
             Leave::Midway => &request[..request.len() / 2],
             Leave::Served => &request[..],
         };
-        stream.write_all(sent).map_err(|error| Fault::from_io(&error))?;
+        self.send(&mut stream, sent)?;
         if leave == Leave::Midway {
             return Ok(None);
         }
         self.answer(&mut stream, index, scratch).map(Some)
+    }
+
+    fn send(&self, stream: &mut TcpStream, octets: &[u8]) -> Result<(), Fault> {
+        let is_slow = self.plan.pace > Duration::ZERO;
+        let piece = if is_slow { octets.len().div_ceil(PIECES) } else { octets.len() };
+        for piece in octets.chunks(piece.max(1)) {
+            stream.write_all(piece).map_err(|error| Fault::from_io(&error))?;
+            self.pause();
+        }
+        Ok(())
+    }
+
+    fn pause(&self) {
+        if self.plan.pace > Duration::ZERO {
+            std::thread::sleep(self.plan.pace);
+        }
     }
 
     fn connect(&self, client: usize) -> Result<TcpStream, Fault> {
@@ -202,6 +225,7 @@ impl Crowd<'_> {
         let mut reader = ResponseReader::default();
         let mut complete = None;
         loop {
+            self.pause();
             let count = match stream.read(scratch) {
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -1,6 +1,7 @@
 //! Arguments.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -9,6 +10,7 @@ use crate::churn::ChurnPlan;
 use crate::hold::HoldPlan;
 use crate::plan::Plan;
 use crate::run::{Bound, RunPlan};
+use crate::soak::SoakPlan;
 
 /// Load generator that checks every answer.
 #[derive(Debug, Parser)]
@@ -28,6 +30,8 @@ pub enum Scenario {
     Hold(HoldArguments),
     /// A connection for each request; --rude: most are left in another way
     Churn(ChurnArguments),
+    /// All of them at once, over several lives of a server
+    Soak(SoakArguments),
 }
 
 impl Arguments {
@@ -37,6 +41,7 @@ impl Arguments {
             Scenario::Run(run) => run.shared.json,
             Scenario::Hold(hold) => hold.shared.json,
             Scenario::Churn(churn) => churn.shared.json,
+            Scenario::Soak(soak) => soak.shared.json,
         }
     }
 }
@@ -44,8 +49,7 @@ impl Arguments {
 /// What every scenario takes.
 #[derive(Args, Debug)]
 pub struct SharedArguments {
-    /// http://host[:port]/path; several are asked in turn
-    #[arg(required = true)]
+    /// http://host[:port]/path; several are asked in turn (needed, but for `soak --start`)
     pub urls: Vec<String>,
     /// Status every answer must have
     #[arg(long, default_value_t = 200)]
@@ -166,13 +170,50 @@ pub struct ChurnArguments {
     /// Of four connections, leave one at once, one by a reset and one in the middle of a request
     #[arg(long)]
     pub rude: bool,
+    /// Send and read in small pieces, with this pause after each (20ms)
+    #[arg(long, value_parser = duration)]
+    pub pace: Option<Duration>,
 }
 
 impl ChurnArguments {
     /// The plan these arguments describe.
     pub fn plan(self) -> ChurnPlan {
         let bound = self.connections.map_or(Bound::Duration(self.duration), Bound::Requests);
-        ChurnPlan { bound, rude: self.rude, plan: self.shared.plan(self.clients) }
+        let pace = self.pace.unwrap_or_default();
+        ChurnPlan { bound, rude: self.rude, pace, plan: self.shared.plan(self.clients) }
+    }
+}
+
+/// `loadtest soak`.
+#[derive(Args, Debug)]
+pub struct SoakArguments {
+    /// What every scenario takes.
+    #[command(flatten)]
+    pub shared: SharedArguments,
+    /// Start this server (target/release/wskhttpd) instead of using one that runs, again and again
+    #[arg(long, conflicts_with = "urls")]
+    pub start: Option<PathBuf>,
+    /// How long
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1440))]
+    pub minutes: u64,
+    /// One round of everything; a server is asked what it holds after each
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub round: Duration,
+    /// Rounds until the server is ended and started again
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..))]
+    pub rounds_per_life: u32,
+}
+
+impl SoakArguments {
+    /// The plan these arguments describe.
+    pub fn plan(self) -> SoakPlan {
+        SoakPlan {
+            start: self.start,
+            duration: Duration::from_mins(self.minutes),
+            round: self.round,
+            rounds_per_life: self.rounds_per_life,
+            plan: self.shared.plan(1),
+        }
     }
 }
 
@@ -224,7 +265,9 @@ mod tests {
             let words = ["loadtest", "run", url].into_iter().chain(arguments.iter().copied());
             match Arguments::try_parse_from(words)?.scenario {
                 Scenario::Run(run) => Ok::<_, clap::Error>(run.plan().bound),
-                Scenario::Hold(_) | Scenario::Churn(_) => panic!("not the scenario asked for"),
+                Scenario::Hold(_) | Scenario::Churn(_) | Scenario::Soak(_) => {
+                    panic!("not the scenario asked for")
+                }
             }
         };
         assert_eq!(plan(&[]).expect("plan"), Bound::Duration(Duration::from_secs(5)));

@@ -8,6 +8,8 @@
 //! | [`run`] | scenario: closed loop over keep-alive connections |
 //! | [`hold`] | scenario: many connections opened, held, and answered again |
 //! | [`churn`] | scenario: a connection for each request, also of clients that leave rudely |
+//! | [`soak`] | scenario: all of them at once, over several lives of a server |
+//! | [`server`] | the server as a process of the scenario's own |
 //! | [`response`] | one connection's incoming bytes, taken apart and checked |
 //! | [`connection`] | one non-blocking keep-alive connection |
 //! | [`fault`] | what can go wrong, by class |
@@ -36,5 +38,7 @@ pub mod progress;
 pub mod report;
 pub mod response;
 pub mod run;
+pub mod server;
 pub mod site;
+pub mod soak;
 pub mod tally;

@@ -125,11 +125,6 @@ impl Report {
     pub fn is_clean(&self) -> bool {
         self.end == End::Completed && self.errors == 0 && self.answers > 0
     }
-
-    /// The report as one line of JSON.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
-    }
 }
 
 impl fmt::Display for Report {

@@ -1,4 +1,6 @@
 //! Executive: pool, lookaside lists, interlocked lists (`Ex*`).
+use core::sync::atomic::{AtomicU64, Ordering};
+
 pub use crate::declared::ex::*;
 use crate::ntdef::{NTSTATUS, PVOID};
 use crate::own;
@@ -47,9 +49,9 @@ pub unsafe fn ExFreeToLookasideListEx(list: *mut LOOKASIDE_LIST_EX, entry: PVOID
     // SAFETY: the caller's: `list` is initialised; both declarations have one layout. The depth is
     // the low 16 bits of the header; the read races with other processors and only steers where
     // the entry goes.
-    let depth = unsafe { &raw const (*list).ListHead.Alignment };
-    // SAFETY: `depth` points into the list.
-    let depth = unsafe { depth.read_volatile() } & 0xFFFF;
+    let depth = unsafe { &raw mut (*list).ListHead.Alignment };
+    // SAFETY: `depth` points into the list, whose other users change it by interlocked operations.
+    let depth = unsafe { AtomicU64::from_ptr(depth) }.load(Ordering::Relaxed) & 0xFFFF;
     // SAFETY: as above, for `Depth`, which the kernel may adjust at any time.
     let depth_max = unsafe { &raw const (*list).Depth };
     // SAFETY: `depth_max` points into the list.

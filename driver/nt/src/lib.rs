@@ -27,6 +27,7 @@ mod registry;
 mod routines;
 mod spinlock;
 mod status;
+mod sync;
 mod thread;
 pub mod time;
 mod timer;

@@ -3,7 +3,7 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -226,6 +226,9 @@ pub(crate) enum Task {
 /// One processor.
 pub(crate) struct Processor {
     epoll: OwnedFd,
+    /// Counts what is watched: Release before, Acquire in whoever is told by an event. The system
+    /// orders these too, but not in a way that Rust knows of.
+    handed_over: AtomicU64,
     wake: OwnedFd,
     tasks: Mutex<Vec<Task>>,
     has_tasks: AtomicBool,
@@ -240,6 +243,7 @@ impl Processor {
         epoll::add(&epoll, &wake, data, epoll::EventFlags::IN)?;
         Ok(Processor {
             epoll,
+            handed_over: AtomicU64::new(0),
             wake,
             tasks: Mutex::new(Vec::new()),
             has_tasks: AtomicBool::new(false),
@@ -270,6 +274,7 @@ impl Processor {
         use epoll::EventFlags as Flags;
         let data = core::ptr::from_ref(connection).expose_provenance() as u64;
         let flags = Flags::IN | Flags::OUT | Flags::RDHUP | Flags::ET;
+        self.handed_over.fetch_add(1, Ordering::Release);
         Ok(epoll::add(&self.epoll, file, epoll::EventData::new_u64(data), flags)?)
     }
 
@@ -277,6 +282,7 @@ impl Processor {
     pub(crate) fn watch_pended(&self, serial: u32, file: &OwnedFd) -> io::Result<()> {
         use epoll::EventFlags as Flags;
         let data = epoll::EventData::new_u64(u64::from(serial) << MARK_BITS | PENDED);
+        self.handed_over.fetch_add(1, Ordering::Release);
         Ok(epoll::add(&self.epoll, file, data, Flags::RDHUP | Flags::ET)?)
     }
 
@@ -299,6 +305,7 @@ impl Processor {
             if epoll::wait(&self.epoll, room, timeout.as_ref()).is_err() {
                 continue; // interrupted
             }
+            self.handed_over.load(Ordering::Acquire);
             for event in &events {
                 self.handle(*event, index, &mut buffer);
             }
@@ -376,6 +383,7 @@ impl Processor {
         let data = core::ptr::from_ref(listener).expose_provenance() as u64 | LISTENER;
         listener.with_file(|file| {
             let data = epoll::EventData::new_u64(data);
+            self.handed_over.fetch_add(1, Ordering::Release);
             if let Err(error) = epoll::add(&self.epoll, file, data, Flags::IN | Flags::EXCLUSIVE) {
                 eprintln!("nthost: a listener cannot be watched: {error}");
             }

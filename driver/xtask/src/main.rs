@@ -1,11 +1,13 @@
 //! Development tasks. `cargo xtask tidy` checks what the compiler does not: which crate may
 //! contain what, how long things are, that documents name files that exist. `cargo xtask image`
-//! builds the driver's image, `cargo xtask package` lays out what is installed.
+//! builds the driver's image, `cargo xtask package` lays out what is installed, and `cargo xtask
+//! mutants` sees whether the tests notice changes.
 
 #![forbid(unsafe_code)]
 
 mod check_image;
 mod image;
+mod mutants;
 mod package;
 mod tidy;
 
@@ -47,6 +49,17 @@ enum Task {
     },
     /// Lay out what is installed in target/package; on Windows, check and test-sign it
     Package,
+    /// Change the code in small ways and see that tests notice, by cargo-mutants
+    Mutants {
+        /// Crates: http1, response-cache, wskhttpd, nt; all of them unless named
+        packages: Vec<String>,
+        /// Only part K of N, as K/N, K from 0
+        #[arg(long)]
+        shard: Option<String>,
+        /// Only the mutants in this file or glob
+        #[arg(long)]
+        file: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -78,6 +91,9 @@ fn run(root: &Path, task: &Task) -> Result<bool> {
             check_image::check_image(root, file.as_ref().unwrap_or(&built))
         }
         Task::Package => package::package(root, &target(root)?).map(|()| true),
+        Task::Mutants { ref packages, ref shard, ref file } => {
+            mutants::mutants(root, &target(root)?, packages, shard.as_deref(), file)
+        }
     }
 }
 

@@ -10,6 +10,10 @@ use loadtest::report::Report;
 use loadtest::run::Bound;
 
 fn report(peer: &Peer, count: u64, rude: bool, timeout: Duration) -> Report {
+    paced(peer, count, rude, timeout, Duration::ZERO)
+}
+
+fn paced(peer: &Peer, count: u64, rude: bool, timeout: Duration, pace: Duration) -> Report {
     let plan = Plan {
         urls: vec![peer.url("/a"), peer.url("/b")],
         status: 200,
@@ -20,7 +24,7 @@ fn report(peer: &Peer, count: u64, rude: bool, timeout: Duration) -> Report {
         sources: None,
         source: None,
     };
-    let plan = ChurnPlan { plan, bound: Bound::Requests(count), rude };
+    let plan = ChurnPlan { plan, bound: Bound::Requests(count), rude, pace };
     churn(&plan, &Interrupt::default()).expect("a report")
 }
 
@@ -39,6 +43,17 @@ fn rude_clients_want_one_answer_in_four() {
     let report = report(&peer, 100, true, PATIENCE);
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.answers, 25);
+}
+
+#[test]
+fn slow_clients_take_their_time_and_get_one_answer() {
+    let peer = Peer::start(Wrong::Announced, 2);
+    let pace = Duration::from_millis(5);
+    let report = paced(&peer, 9, false, PATIENCE, pace);
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.answers, 9);
+    // Three clients, three requests in turn, eight pieces each.
+    assert!(report.elapsed_s >= 3.0 * 8.0 * pace.as_secs_f64(), "{report}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use nt_sys::wsk::WSK_SOCKET;
 
 use super::intake::Intake;
+use super::owner::Owner;
 use super::provider::Provider;
 use super::socket::{Link, Socket};
 use super::{Client, Indication, Seat};
@@ -60,14 +61,7 @@ impl Events {
     const fn without(self, other: Events) -> Events {
         Events(self.0 & !other.0)
     }
-
-    const ALL: u32 = 0xFFFC;
 }
-
-/// The slot is in use.
-const LIVE: u32 = 1;
-/// Somebody is the runner.
-const RUNNING: u32 = 1 << 1;
 
 /// Sends under way, and the octets in them, in one word: how many from this bit on.
 const ONE_SEND: u64 = 1 << 40;
@@ -106,13 +100,12 @@ pub(super) struct Own<C: Client> {
 
 /// One connection.
 ///
-/// O1: `own` is reached only by the thread that set RUNNING, until it clears it, or, while the
-/// slot is not LIVE, by the thread that took it from the slab. By IRP it is the worker that runs
-/// what somebody else set to RUNNING and queued (see [`Worker`](super::worker::Worker)). O2:
-/// RUNNING is cleared only while
-/// no event bit is set. O3: the provider outlives every slot (see [`Provider`]).
+/// O1: `own` is reached only by the runner (W1 of [`Owner`]), or, while the slot is free, by the
+/// thread that took it from the slab. By IRP it is the worker that runs what somebody else became
+/// the runner of and queued (see [`Worker`](super::worker::Worker)). O2: the provider outlives
+/// every slot (see [`Provider`]).
 pub(super) struct Endpoint<C: Client> {
-    word: AtomicU32,
+    owner: Owner,
     /// Sends submitted and not completed.
     pub(super) sends: InFlight,
     /// Octets of the last receive by IRP, or `RECEIVE_FAILED`; written by its completion.
@@ -132,7 +125,7 @@ pub(super) struct Endpoint<C: Client> {
 impl<C: Client> Endpoint<C> {
     pub(super) fn new(index: u32, provider: *const Provider<C>) -> Endpoint<C> {
         Endpoint {
-            word: AtomicU32::new(0),
+            owner: Owner::new(),
             sends: InFlight::default(),
             received: AtomicU32::new(0),
             next: AtomicU32::new(0),
@@ -147,7 +140,7 @@ impl<C: Client> Endpoint<C> {
     }
 
     pub(super) fn provider(&self) -> &Provider<C> {
-        // SAFETY: O3.
+        // SAFETY: O2.
         unsafe { &*self.provider }
     }
 
@@ -158,38 +151,22 @@ impl<C: Client> Endpoint<C> {
 
     /// Puts a connection into a slot just taken from the slab.
     pub(super) fn occupy(&self, socket: *mut WSK_SOCKET, state: C::State, intake: Option<Intake>) {
-        // SAFETY: O1: the slot is not LIVE and the slab gave it to this thread alone.
+        // SAFETY: O1: the slot is free and the slab gave it to this thread alone.
         let own = unsafe { &mut *self.own.get() };
         own.link = Link::new(socket);
         own.state = Some(state);
         own.intake = intake;
-        self.word.store(LIVE, Ordering::Release);
+        self.owner.occupy();
     }
 
     pub(super) fn is_live(&self) -> bool {
-        self.word.load(Ordering::Relaxed) & LIVE != 0
-    }
-
-    /// Becomes the runner unless somebody is; false then.
-    fn try_run(&self) -> bool {
-        self.word
-            .compare_exchange(LIVE, LIVE | RUNNING, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
+        self.owner.is_live()
     }
 
     /// Leaves events; sees to it that the connection is run if it is not. A free slot ignores them.
     pub(super) fn post(&self, events: Events) {
-        let mut seen = self.word.load(Ordering::Relaxed);
-        loop {
-            if seen & LIVE == 0 {
-                return;
-            }
-            let next = seen | events.0 | RUNNING;
-            match self.word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) if seen & RUNNING == 0 => return self.run_or_queue(),
-                Ok(_) => return,
-                Err(now) => seen = now,
-            }
+        if self.owner.post(events.0) {
+            self.run_or_queue();
         }
     }
 
@@ -197,7 +174,7 @@ impl<C: Client> Endpoint<C> {
         self.post(Events::CLOSED);
     }
 
-    /// This thread just set RUNNING.
+    /// This thread just became the runner.
     fn run_or_queue(&self) {
         if self.provider().is_by_irp() {
             self.provider().worker.queue(self);
@@ -208,27 +185,20 @@ impl<C: Client> Endpoint<C> {
 
     /// Handles events until none is left, then stops being the runner.
     fn run_events(&self) {
-        while !self.try_rest() && self.run_once() {}
+        while !self.owner.try_rest() && self.run_once() {}
     }
 
     /// The worker's turn with a connection. More that happened meanwhile is for another turn, so
     /// that a connection whose peer is quick does not keep the others waiting.
     pub(super) fn run_turn(&self) {
-        if self.run_once() && !self.try_rest() {
+        if self.run_once() && !self.owner.try_rest() {
             self.run_or_queue();
         }
     }
 
-    /// Stops being the runner unless there are events (O2).
-    fn try_rest(&self) -> bool {
-        let (running, resting) = (LIVE | RUNNING, LIVE);
-        let (done, not) = (Ordering::Release, Ordering::Relaxed);
-        self.word.compare_exchange(running, resting, done, not).is_ok()
-    }
-
     /// Handles the events that are there; false when that was the end of the connection.
     fn run_once(&self) -> bool {
-        let mut seen = Events(self.word.fetch_and(!Events::ALL, Ordering::AcqRel) & Events::ALL);
+        let mut seen = Events(self.owner.take_events());
         // SAFETY: O1: this thread is the runner.
         let own = unsafe { &mut *self.own.get() };
         if seen.any(Events::RECEIVED)
@@ -276,7 +246,7 @@ impl<C: Client> Endpoint<C> {
     /// A receive event. Returns the octets taken, or `None` when somebody else runs the
     /// connection: then nothing is taken and the runner knows.
     pub(super) fn receive(&self, indication: &mut Indication<'_>) -> Option<usize> {
-        if !self.try_run() {
+        if !self.owner.try_run() {
             self.post(Events::COLLIDED);
             return None;
         }
@@ -295,7 +265,7 @@ impl<C: Client> Endpoint<C> {
             // The rest is not with the provider yet, but a client must not take it for nothing.
             own.link.receive_held();
             // Sends that completed meanwhile may have made room for the rest.
-            let events = self.word.load(Ordering::Relaxed) & Events::ALL;
+            let events = self.owner.events();
             if events & Events::SENT.0 == 0 || events & Events::CLOSED.0 != 0 || !self.run_once() {
                 // SAFETY: as above.
                 unsafe { &mut *self.own.get() }.link.receive_gated();
@@ -325,7 +295,7 @@ impl<C: Client> Endpoint<C> {
             bug_check("socket closed with sends in flight", core::ptr::from_ref(self).addr());
         }
         let provider = self.provider();
-        self.word.store(0, Ordering::Release);
+        self.owner.vacate();
         provider.connection_gone(self.index, state);
     }
 }

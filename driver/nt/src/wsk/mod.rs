@@ -25,11 +25,14 @@ mod indication;
 mod intake;
 mod listen;
 mod listener;
+mod owner;
 mod provider;
 mod receive;
+mod rundown;
 mod send;
 mod slab;
 mod socket;
+mod stack;
 mod worker;
 
 pub use door::{Door, Sweep};

@@ -71,7 +71,6 @@ pub struct Provider<C: Client> {
     pub(super) decisions: PoolSlice<DecisionRequest<C>>,
     pub(super) slots: Slab<C>,
     send_lists: PoolSlice<RawLookaside>,
-    stopping: AtomicBool,
     last_gone: Event,
     client: C,
 }
@@ -133,7 +132,6 @@ impl<C: Client> Provider<C> {
             decisions: PoolSlice::from_fn(Tag::Server, DECISIONS_MAX, |_| DecisionRequest::new())?,
             slots: Slab::new(options.connections_max)?,
             send_lists: PoolSlice::try_from_fn(Tag::Send, processor::count(), |_| send_list())?,
-            stopping: AtomicBool::new(false),
             last_gone: Event::new()?,
             client,
         };
@@ -175,13 +173,12 @@ impl<C: Client> Provider<C> {
         if !self.worker.stop_listening(passive) {
             self.close_listener(passive);
         }
-        self.stopping.store(true, Ordering::SeqCst);
         for index in 0..self.slots.slots() {
             if let Some(slot) = self.slots.slot(index) {
                 slot.post(Events::STOP);
             }
         }
-        if self.slots.live() > 0 {
+        if !self.slots.rundown.close() {
             self.last_gone.wait(passive);
         }
         self.worker.stop(passive);
@@ -200,7 +197,7 @@ impl<C: Client> Provider<C> {
 
     /// Connections whose socket exists.
     pub fn connections(&self) -> u32 {
-        self.slots.live()
+        self.slots.rundown.count()
     }
 
     /// Connection slots allocated, and the octets of each.
@@ -256,8 +253,8 @@ impl<C: Client> Provider<C> {
             self.client.closed(state);
             self.attend_if_wanted();
         }
-        // The last thing: afterwards the provider may be gone.
-        if self.slots.count_gone() == 0 && self.stopping.load(Ordering::SeqCst) {
+        // The last thing: afterwards the provider may be gone (D1).
+        if self.slots.rundown.release() {
             self.last_gone.set();
         }
     }

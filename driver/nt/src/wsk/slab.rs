@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use super::Client;
 use super::endpoint::Endpoint;
 use super::provider::Provider;
+use super::rundown::Rundown;
 use crate::pool::{PoolBox, PoolSlice, Tag};
 use crate::{Result, SpinLock, Status, processor};
 
@@ -29,7 +30,7 @@ pub(super) struct Slab<C: Client> {
     growing: SpinLock<()>,
     free: PoolSlice<SpinLock<u32>>,
     slots_max: u32,
-    live: AtomicU32,
+    pub(super) rundown: Rundown,
 }
 
 impl<C: Client> Slab<C> {
@@ -41,7 +42,7 @@ impl<C: Client> Slab<C> {
             growing: SpinLock::new(()),
             free: PoolSlice::from_fn(Tag::Connection, processor::count(), |_| SpinLock::new(NONE))?,
             slots_max,
-            live: AtomicU32::new(0),
+            rundown: Rundown::new(),
         })
     }
 
@@ -60,11 +61,6 @@ impl<C: Client> Slab<C> {
         self.chunks.load(Ordering::Acquire) as usize * CHUNK_SLOTS
     }
 
-    /// Slots in use.
-    pub(super) fn live(&self) -> u32 {
-        self.live.load(Ordering::Acquire)
-    }
-
     /// The slot of an index that exists.
     pub(super) fn slot(&self, index: usize) -> Option<&Endpoint<C>> {
         let chunk = self.directory.get(index / CHUNK_SLOTS)?.load(Ordering::Acquire);
@@ -76,7 +72,7 @@ impl<C: Client> Slab<C> {
     /// Takes a slot; `None` when there are as many as there may be (rounded up to whole chunks) and
     /// none is free, or when memory is short. IRQL <= DISPATCH.
     pub(super) fn take(&self, provider: *const Provider<C>) -> Option<&Endpoint<C>> {
-        self.live.fetch_add(1, Ordering::AcqRel);
+        self.rundown.acquire();
         let here = processor::current() % self.free.len().max(1);
         loop {
             if let Some(slot) = self.pop(here) {
@@ -87,20 +83,16 @@ impl<C: Client> Slab<C> {
                 return Some(slot);
             }
             if self.grow(here, provider).is_err() {
-                self.live.fetch_sub(1, Ordering::AcqRel);
+                // Not the last: the provider still takes connections.
+                let _ = self.rundown.release();
                 return None;
             }
         }
     }
 
-    /// Gives a slot back, which counts as in use until [`Slab::count_gone`].
+    /// Gives a slot back, which counts as in use until [`Rundown::release`].
     pub(super) fn give(&self, index: u32) {
         self.push(processor::current(), index);
-    }
-
-    /// Counts a slot that was given back; returns how many stay in use.
-    pub(super) fn count_gone(&self) -> u32 {
-        self.live.fetch_sub(1, Ordering::SeqCst) - 1
     }
 
     fn pop(&self, list: usize) -> Option<&Endpoint<C>> {

@@ -17,7 +17,7 @@ use super::door::Door;
 use super::endpoint::Endpoint;
 use super::intake::receive_list;
 use super::provider::Provider;
-use super::slab::NONE;
+use super::stack::Stack;
 use super::{Client, Listening};
 use crate::irp::SyncRequest;
 use crate::lookaside::RawLookaside;
@@ -33,8 +33,8 @@ const REOPEN_TICKS_MAX: u32 = 512;
 /// K2: the thread begins when the listener is bound and has ended before the NPI is released.
 /// K3: `reserve` is used by the thread, and while there is none by who starts and stops it.
 pub(super) struct Worker<C: Client> {
-    /// Connections to run, a stack linked by `next`; each is in it once, for it is RUNNING.
-    queue: AtomicU32,
+    /// Connections to run; each is in it once, for it has a runner.
+    queue: Stack,
     /// Something is queued or has changed.
     wake: Event,
     pub(super) accepting: Accepting,
@@ -59,7 +59,7 @@ pub(super) struct Worker<C: Client> {
 impl<C: Client> Worker<C> {
     pub(super) fn new(tick_ms: u32) -> Result<Worker<C>> {
         Ok(Worker {
-            queue: AtomicU32::new(NONE),
+            queue: Stack::new(),
             wake: Event::new()?,
             accepting: Accepting::new(),
             reserve: UnsafeCell::new(SyncRequest::new()?),
@@ -130,17 +130,10 @@ impl<C: Client> Worker<C> {
         }
     }
 
-    /// Queues a connection that is RUNNING and run by nobody. IRQL <= DISPATCH.
+    /// Queues a connection whose runner the caller became. IRQL <= DISPATCH.
     pub(super) fn queue(&self, endpoint: &Endpoint<C>) {
-        let mut head = self.queue.load(Ordering::Relaxed);
-        loop {
-            endpoint.next.store(head, Ordering::Relaxed);
-            let (old, new) = (Ordering::Release, Ordering::Relaxed);
-            match self.queue.compare_exchange_weak(head, endpoint.index, old, new) {
-                Ok(_) if head == NONE => return self.wake.set(),
-                Ok(_) => return,
-                Err(now) => head = now,
-            }
+        if self.queue.push(endpoint.index, &endpoint.next) {
+            self.wake.set();
         }
     }
 
@@ -148,7 +141,7 @@ impl<C: Client> Worker<C> {
     /// happens when the worker is just beginning to wait.
     pub(super) fn tick(&self) {
         let rested = self.accepting.end_rest();
-        let left = self.queue.load(Ordering::Acquire) != NONE || self.accepting.has_accepted();
+        let left = !self.queue.is_empty() || self.accepting.has_accepted();
         let count_down = |ticks: u32| ticks.checked_sub(1).filter(|left| *left > 0);
         let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
         // At the last tick it stays 1, for the worker to see.
@@ -218,7 +211,7 @@ impl<C: Client> Provider<C> {
     }
 
     fn run_queued(&self) {
-        let mut index = self.worker.queue.swap(NONE, Ordering::Acquire);
+        let mut index = self.worker.queue.take();
         while let Some(endpoint) = self.slot(index) {
             // Read first: the connection may be queued again as soon as it was run.
             index = endpoint.next.load(Ordering::Relaxed);

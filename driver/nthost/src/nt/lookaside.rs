@@ -1,5 +1,5 @@
 //! Lookaside lists and the interlocked lists under them.
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nt_sys::ex::{LOOKASIDE_LIST_EX, NonPagedPoolNx, SLIST_ENTRY, SLIST_HEADER};
 use nt_sys::ntdef::{
@@ -21,13 +21,22 @@ const DEPTH: u16 = 256;
 /// Locks that stand in for the 16-octet compare-exchange of the kernel, by address.
 static LOCKS: [AtomicBool; 64] = [const { AtomicBool::new(false) }; 64];
 
-fn with_list<R>(head: *mut SLIST_HEADER, f: impl FnOnce(&mut SLIST_HEADER) -> R) -> R {
+/// The first entry and the depth; others may read the depth at any time, as WDM's inline
+/// `ExQueryDepthSList` does.
+fn with_list<R>(head: *mut SLIST_HEADER, f: impl FnOnce(&mut u64, &AtomicU64) -> R) -> R {
     let lock = &LOCKS[(head.addr() >> 6) % LOCKS.len()];
     while lock.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
         std::hint::spin_loop();
     }
-    // SAFETY: the callers': a valid header; the lock makes this the only access.
-    let result = f(unsafe { &mut *head });
+    // SAFETY: the callers': a valid header.
+    let first = unsafe { &raw mut (*head).Region };
+    // SAFETY: as above; the lock makes this the only access.
+    let first = unsafe { &mut *first };
+    // SAFETY: as above.
+    let depth = unsafe { &raw mut (*head).Alignment };
+    // SAFETY: as above; nobody accesses it in another way.
+    let depth = unsafe { AtomicU64::from_ptr(depth) };
+    let result = f(first, depth);
     lock.store(false, Ordering::Release);
     result
 }
@@ -42,13 +51,13 @@ pub unsafe extern "win64" fn ExpInterlockedPopEntrySList(
 ) -> *mut SLIST_ENTRY {
     let _return = AtReturn;
     actor::export_called("ExpInterlockedPopEntrySList");
-    with_list(head, |list| {
-        let entry: *mut SLIST_ENTRY = core::ptr::with_exposed_provenance_mut(list.Region as usize);
+    with_list(head, |first, depth| {
+        let entry: *mut SLIST_ENTRY = core::ptr::with_exposed_provenance_mut(*first as usize);
         if !entry.is_null() {
             // SAFETY: the caller's: entries of the list are valid.
             let next = unsafe { (*entry).Next };
-            list.Region = next.expose_provenance() as u64;
-            list.Alignment -= 1;
+            *first = next.expose_provenance() as u64;
+            depth.fetch_sub(1, Ordering::Relaxed);
         }
         entry
     })
@@ -65,13 +74,13 @@ pub unsafe extern "win64" fn ExpInterlockedPushEntrySList(
 ) -> *mut SLIST_ENTRY {
     let _return = AtReturn;
     actor::export_called("ExpInterlockedPushEntrySList");
-    with_list(head, |list| {
-        let first = core::ptr::with_exposed_provenance_mut(list.Region as usize);
+    with_list(head, |first, depth| {
+        let below = core::ptr::with_exposed_provenance_mut(*first as usize);
         // SAFETY: the caller's.
-        unsafe { (*entry).Next = first };
-        list.Region = entry.expose_provenance() as u64;
-        list.Alignment += 1;
-        first
+        unsafe { (*entry).Next = below };
+        *first = entry.expose_provenance() as u64;
+        depth.fetch_add(1, Ordering::Relaxed);
+        below
     })
 }
 

@@ -1,0 +1,212 @@
+//! `cargo xtask mutants`: cargo-mutants over the crates that decide, each with its own fast tests.
+//!
+//! A mutant is caught when a test fails or does not end. Fewer than [`PERCENT_MIN`] of 100 caught
+//! is a failure; every one that is missed is printed, and driver/docs/mutants.md is where the
+//! reasons are.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// Caught mutants of 100 that could be built, at least.
+const PERCENT_MIN: usize = 85;
+/// Where survivors have their reasons.
+const REASONS: &str = "driver/docs/mutants.md";
+
+/// A crate, and what `cargo test` is told so that its tests are quick: the long ones find no
+/// mutant that these do not.
+struct Subject {
+    package: &'static str,
+    /// Packages whose tests are run.
+    tests_of: &'static [&'static str],
+    test_arguments: &'static [&'static str],
+}
+
+const SUBJECTS: [Subject; 4] = [
+    Subject {
+        package: "http1",
+        tests_of: &["http1"],
+        test_arguments: &[
+            "--test=rfc9110*",
+            "--test=rfc9112*",
+            "--test=smuggling",
+            "--test=split",
+            "--test=seeds",
+        ],
+    },
+    Subject {
+        package: "response-cache",
+        tests_of: &["response-cache"],
+        test_arguments: &[
+            "--lib",
+            "--test=builder",
+            "--test=model",
+            "--test=site_toml",
+            "--test=variants",
+            "--test=validate",
+        ],
+    },
+    Subject {
+        package: "wskhttpd",
+        tests_of: &["wskhttpd"],
+        test_arguments: &[
+            "--lib",
+            "--test=admission",
+            "--test=clock",
+            "--test=models",
+            "--test=responses",
+            "--test=conditional",
+            "--test=ranges",
+            "--test=negotiation",
+            "--test=lives",
+            "--test=doors",
+        ],
+    },
+    Subject {
+        package: "nt",
+        tests_of: &["nt", "wskhttpd"],
+        test_arguments: &["--test=models", "--test=responses*", "--test=lives*", "--test=doors*"],
+    },
+];
+
+/// What became of a crate's mutants.
+struct Tally {
+    /// A test failed, or did not end.
+    caught: usize,
+    missed: Vec<String>,
+    /// They do not compile.
+    unviable: usize,
+}
+
+impl Tally {
+    /// Reads what cargo-mutants leaves: a file for each outcome, with a mutant on each line.
+    fn read(folder: &Path) -> Result<Tally> {
+        let lines = |name: &str| -> Result<Vec<String>> {
+            let path = folder.join(name);
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            Ok(text.lines().map(str::to_owned).collect())
+        };
+        Ok(Tally {
+            caught: lines("caught.txt")?.len() + lines("timeout.txt")?.len(),
+            missed: lines("missed.txt")?,
+            unviable: lines("unviable.txt")?.len(),
+        })
+    }
+
+    fn is_enough(&self) -> bool {
+        let viable = self.caught + self.missed.len();
+        viable > 0 && self.caught * 100 >= PERCENT_MIN * viable
+    }
+}
+
+/// The crates named, or all; of each, mutants `shard` (`k/n`). True when enough are caught of each.
+pub(crate) fn mutants(
+    root: &Path,
+    target: &Path,
+    packages: &[String],
+    shard: Option<&str>,
+    files: &[String],
+) -> Result<bool> {
+    let reasons = fs::read_to_string(root.join(REASONS)).context(REASONS)?;
+    let is_named = |subject: &&Subject| {
+        packages.is_empty() || packages.iter().any(|name| name == subject.package)
+    };
+    let subjects: Vec<_> = SUBJECTS.iter().filter(is_named).collect();
+    ensure!(!subjects.is_empty(), "no such crate; there are http1, response-cache, wskhttpd, nt");
+    let mut is_enough = true;
+    for subject in subjects {
+        let tally = run(root, target, subject, shard, files)?;
+        let Tally { caught, missed, unviable } = &tally;
+        let verdict = if tally.is_enough() { "enough" } else { "NOT enough" };
+        println!(
+            "{}: {caught} caught, {} missed, {unviable} unviable: {verdict}",
+            subject.package,
+            missed.len()
+        );
+        for name in missed {
+            let listed =
+                if reasons.contains(&without_place(name)) { "" } else { " (no reason yet)" };
+            println!("    {name}{listed}");
+        }
+        is_enough &= tally.is_enough();
+    }
+    Ok(is_enough)
+}
+
+fn run(
+    root: &Path,
+    target: &Path,
+    subject: &Subject,
+    shard: Option<&str>,
+    files: &[String],
+) -> Result<Tally> {
+    let output = target.join("mutants").join(subject.package);
+    fs::create_dir_all(&output)?;
+    let mut command = Command::new("cargo");
+    command
+        .current_dir(root)
+        .args(["mutants", "--no-shuffle", "--package", subject.package, "--output"])
+        .arg(&output)
+        // Of its own, so that dependencies are built once.
+        .env("CARGO_TARGET_DIR", target.join("mutants/build"))
+        .env("CARGO_PROFILE_DEV_DEBUG", "0");
+    command.args(shard.iter().flat_map(|shard| ["--sharding=round-robin", "--shard", shard]));
+    command.args(files.iter().flat_map(|file| ["--file", file]));
+    command.args(["--test-package", &subject.tests_of.join(",")]);
+    command.arg("--").args(subject.test_arguments);
+    let status = command.status().context("cargo install cargo-mutants")?;
+    // Its own verdict is stricter: to miss one (2) or to wait for one in vain (3) is a failure.
+    if !matches!(status.code(), Some(0 | 2 | 3)) {
+        bail!("cargo mutants: {status}");
+    }
+    Tally::read(&output.join("mutants.out"))
+}
+
+/// `file:line:column: what` without line and column, which every edit above moves.
+fn without_place(name: &str) -> String {
+    match name.splitn(4, ':').collect::<Vec<_>>()[..] {
+        [file, _, _, what] => format!("{file}:{what}"),
+        _ => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+
+    use super::*;
+
+    #[test]
+    fn outcomes_are_counted() {
+        let tally = |caught, missed: usize| Tally {
+            caught,
+            missed: vec![String::new(); missed],
+            unviable: 9,
+        };
+        assert!(tally(85, 15).is_enough() && tally(1, 0).is_enough());
+        assert!(!tally(84, 15).is_enough() && !tally(0, 0).is_enough());
+        let folder = env::temp_dir().join(format!("wskhttpd-mutants-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let files = [
+            ("caught.txt", "a\nb\n"),
+            ("timeout.txt", "c\n"),
+            ("missed.txt", "d\n"),
+            ("unviable.txt", ""),
+        ];
+        for (name, text) in files {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        let read = Tally::read(&folder);
+        fs::remove_dir_all(&folder).unwrap();
+        let Tally { caught, missed, unviable } = read.unwrap();
+        assert_eq!((caught, missed, unviable), (3, vec!["d".to_owned()], 0));
+        assert!(Tally::read(&folder).is_err());
+    }
+
+    #[test]
+    fn a_reason_is_for_a_mutant_wherever_its_line_is() {
+        assert_eq!(without_place("a/b.rs:12:3: replace + with *"), "a/b.rs: replace + with *");
+    }
+}

@@ -1,0 +1,245 @@
+//! Scenario: everything at once, for as long as asked. Keep-alive connections, pipelines, a
+//! connection for each request, rude clients, slow ones and held ones run side by side in rounds.
+//! A server of the scenario's own is asked after each round what it holds, and is ended and started
+//! again, in another accept mode, after several.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use crate::churn::{ChurnPlan, churn};
+use crate::hold::{HoldPlan, hold};
+use crate::interrupt::Interrupt;
+use crate::plan::Plan;
+use crate::report::{End, Report};
+use crate::run::{Bound, RunPlan, run};
+use crate::server::{Memory, Server};
+
+/// How much more a server may hold after the last round of a life than after the first: what its
+/// lists keep of a moment that was busier.
+pub const GROWTH_OCTETS_MAX: u64 = 256 * 1024;
+/// How much higher its peak may be, as a part of the first: how many clients want a buffer at the
+/// same moment is chance. By IRP, with a buffer for each, it was a fortieth.
+pub const PEAK_GROWTH_PART: u64 = 8;
+/// One life each, over and over.
+const MODES: [&str; 3] = ["conditional", "event", "irp"];
+/// Paths of the sample site, for a server of the scenario's own.
+const PATHS: [&str; 4] = ["", "hello.txt", "health", "4k.bin"];
+/// What slow clients wait between two pieces.
+const PACE: Duration = Duration::from_millis(20);
+const HELD: usize = 200;
+
+/// What to do, to whom, for how long.
+#[derive(Clone, Debug)]
+pub struct SoakPlan {
+    /// What all scenarios share; without URLs there is a program.
+    pub plan: Plan,
+    /// The server to start.
+    pub start: Option<PathBuf>,
+    /// All of it.
+    pub duration: Duration,
+    /// One round.
+    pub round: Duration,
+    /// Rounds in the life of a server, at least 2.
+    pub rounds_per_life: u32,
+}
+
+/// A server from its start to its end.
+#[derive(Clone, Debug, Serialize)]
+pub struct Life {
+    /// Its accept mode.
+    pub mode: &'static str,
+    /// Rounds it lived.
+    pub rounds: u32,
+    /// What it held after the first.
+    pub first: Memory,
+    /// What it held after the last.
+    pub last: Memory,
+    /// It left nothing behind.
+    pub is_ledger_zero: bool,
+}
+
+impl Life {
+    /// True when the last round needed no more than the first, but for [`GROWTH_OCTETS_MAX`] and
+    /// [`PEAK_GROWTH_PART`].
+    pub fn is_flat(&self) -> bool {
+        self.last.connections == 0
+            && self.last.held <= self.first.held + GROWTH_OCTETS_MAX
+            && self.last.peak <= self.first.peak + self.first.peak / PEAK_GROWTH_PART
+    }
+}
+
+/// The outcome.
+#[derive(Clone, Debug, Serialize)]
+pub struct SoakReport {
+    /// Why it ended.
+    pub end: End,
+    /// How long it took, in seconds.
+    pub elapsed_s: f64,
+    /// Rounds.
+    pub rounds: u32,
+    /// Complete, right answers.
+    pub answers: u64,
+    /// Errors, and the first line of the first report that has some.
+    pub errors: u64,
+    /// What the first error was.
+    pub first_error: Option<String>,
+    /// Servers started.
+    pub lives: Vec<Life>,
+}
+
+impl SoakReport {
+    /// True when it ended as asked, without an error, and every life was flat and left nothing.
+    pub fn is_clean(&self) -> bool {
+        self.end == End::Completed
+            && self.errors == 0
+            && self.answers > 0
+            && self.lives.iter().all(|life| life.is_flat() && life.is_ledger_zero)
+    }
+
+    fn add(&mut self, reports: &[Report]) {
+        self.rounds += 1;
+        for report in reports {
+            self.answers += report.answers;
+            self.errors += report.errors;
+            if self.first_error.is_none() {
+                let scenario = report.subject.scenario;
+                self.first_error = report
+                    .errors_by_class
+                    .iter()
+                    .next()
+                    .map(|(class, line)| format!("{scenario}: {class}: {}", line.first));
+            }
+            if report.end == End::TooManyErrors {
+                self.end = End::TooManyErrors;
+            }
+        }
+    }
+}
+
+impl fmt::Display for SoakReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "soak: {} rounds in {:.0} s, {:?}", self.rounds, self.elapsed_s, self.end)?;
+        writeln!(f, "answers     {}", self.answers)?;
+        for life in &self.lives {
+            let Life { mode, rounds, first, last, .. } = life;
+            let flat = if life.is_flat() { "flat" } else { "NOT flat" };
+            let zero = if life.is_ledger_zero { "zero" } else { "NOT zero" };
+            write!(f, "life        {mode}, {rounds} rounds: held {} to {}", first.held, last.held)?;
+            write!(f, ", peak {} to {} octets: {flat}", first.peak, last.peak)?;
+            writeln!(f, ", {} connections left, ledger {zero}", last.connections)?;
+        }
+        writeln!(f, "errors      {}", self.errors)?;
+        self.first_error.iter().try_for_each(|first| writeln!(f, "  first: {first}"))
+    }
+}
+
+/// Runs the scenario.
+///
+/// # Errors
+/// It could not start, or its server ended by itself. What goes wrong else is in the report.
+pub fn soak(plan: &SoakPlan, interrupt: &Interrupt) -> Result<SoakReport> {
+    let started = Instant::now();
+    let mut report = SoakReport {
+        end: End::Completed,
+        elapsed_s: 0.0,
+        rounds: 0,
+        answers: 0,
+        errors: 0,
+        first_error: None,
+        lives: Vec::new(),
+    };
+    let mut modes = MODES.iter().cycle();
+    let is_over = |report: &SoakReport| {
+        started.elapsed() >= plan.duration || interrupt.is_raised() || report.end != End::Completed
+    };
+    while !is_over(&report) {
+        match (&plan.start, modes.next()) {
+            (Some(program), Some(mode)) => {
+                let settings = [format!("AcceptMode={mode}"), "MaxConnectionsPerAddress=0".into()];
+                let server = Server::start(program, &settings)?;
+                let urls = PATHS.iter().map(|path| format!("{}{path}", server.url)).collect();
+                let of_life = Plan { urls, ..plan.plan.clone() };
+                let mut held = Vec::new();
+                // A life has two rounds at least, or there is nothing to compare.
+                let rounds_max = plan.rounds_per_life.max(2);
+                while (held.len() < 2 || !is_over(&report)) && held.len() < rounds_max as usize {
+                    report.add(&mix(&of_life, plan.round, interrupt)?);
+                    held.push(server.quiet_memory()?);
+                }
+                let (first, last) = held.first().zip(held.last()).context("no round")?;
+                report.lives.push(Life {
+                    mode,
+                    rounds: u32::try_from(held.len())?,
+                    first: *first,
+                    last: *last,
+                    is_ledger_zero: server.stop()?,
+                });
+            }
+            _ => report.add(&mix(&plan.plan, plan.round, interrupt)?),
+        }
+    }
+    report.elapsed_s = started.elapsed().as_secs_f64();
+    if interrupt.is_raised() {
+        report.end = End::Interrupted;
+    }
+    Ok(report)
+}
+
+/// One round: everything side by side.
+fn mix(plan: &Plan, round: Duration, interrupt: &Interrupt) -> Result<Vec<Report>> {
+    let of = |connections| Plan { connections, ..plan.clone() };
+    let bound = Bound::Duration(round);
+    let runs = [(16, 1), (4, 16)].map(|(connections, pipeline)| RunPlan {
+        plan: of(connections),
+        threads: 1,
+        pipeline,
+        bound,
+    });
+    let churns = [(false, Duration::ZERO), (true, Duration::ZERO), (false, PACE)]
+        .map(|(rude, pace)| ChurnPlan { plan: of(8), bound, rude, pace });
+    let held = HoldPlan { plan: of(HELD), hold: round };
+    thread::scope(|scope| {
+        let mut threads = vec![scope.spawn(|| hold(&held, interrupt))];
+        threads.extend(runs.iter().map(|plan| scope.spawn(|| run(plan, interrupt))));
+        threads.extend(churns.iter().map(|plan| scope.spawn(|| churn(plan, interrupt))));
+        let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        joined.map(|report| report.ok().context("a scenario panicked")?).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_and_what_is_left_are_not_clean() {
+        let memory = Memory { held: 1000, peak: 2000, connections: 0 };
+        let life =
+            Life { mode: "irp", rounds: 2, first: memory, last: memory, is_ledger_zero: true };
+        let grown = |held, peak, connections| {
+            let last = Memory { held, peak, connections };
+            Life { last, ..life.clone() }.is_flat()
+        };
+        assert!(grown(1000 + GROWTH_OCTETS_MAX, 2250, 0));
+        assert!(!grown(1001 + GROWTH_OCTETS_MAX, 2000, 0));
+        assert!(!grown(1000, 2251, 0));
+        assert!(!grown(1000, 2000, 1));
+        let mut report = SoakReport {
+            end: End::Completed,
+            elapsed_s: 1.0,
+            rounds: 2,
+            answers: 1,
+            errors: 0,
+            first_error: None,
+            lives: vec![life],
+        };
+        assert!(report.is_clean());
+        report.lives[0].is_ledger_zero = false;
+        assert!(!report.is_clean());
+    }
+}
