@@ -1,12 +1,14 @@
 //! Development tasks. `cargo xtask tidy` checks what the compiler does not: which crate may
 //! contain what, how long things are, that documents name files that exist. `cargo xtask image`
-//! builds the driver's image, `cargo xtask package` lays out what is installed.
+//! builds the driver's image, `cargo xtask package` lays out what is installed, `cargo xtask perf`
+//! counts instructions.
 
 #![forbid(unsafe_code)]
 
 mod check_image;
 mod image;
 mod package;
+mod perf;
 mod tidy;
 
 use std::env;
@@ -45,6 +47,15 @@ enum Task {
         /// The image; without it the one that `cargo xtask image` builds
         file: Option<PathBuf>,
     },
+    /// Count the driver's instructions per request (needs valgrind)
+    Perf {
+        /// Fail where a row is more than 2 % worse than driver/docs/perf-ratchet.toml
+        #[arg(long)]
+        check: bool,
+        /// Write the present figures there
+        #[arg(long, conflicts_with = "check")]
+        bless: bool,
+    },
     /// Lay out what is installed in target/package; on Windows, check and test-sign it
     Package,
 }
@@ -76,6 +87,14 @@ fn run(root: &Path, task: &Task) -> Result<bool> {
         Task::CheckImage { ref file } => {
             let built = target(root)?.join("x86_64-pc-windows-msvc/release/wskhttpd.sys");
             check_image::check_image(root, file.as_ref().unwrap_or(&built))
+        }
+        Task::Perf { check, bless } => {
+            let mode = match (check, bless) {
+                (true, _) => perf::Mode::Check,
+                (_, true) => perf::Mode::Bless,
+                _ => perf::Mode::Print,
+            };
+            perf::perf(root, &target(root)?, mode)
         }
         Task::Package => package::package(root, &target(root)?).map(|()| true),
     }
