@@ -16,12 +16,14 @@ use crate::clock::{Clock, TICK_MS, ticks_of};
 use crate::connection::{Connection, HEAD_BUFFER_BYTES};
 use crate::counters::CounterSets;
 use crate::deadline::{Deadline, Timeouts, slots_of_tick};
+use crate::memo::Memos;
 use crate::notices::Notices;
 use crate::parameters::Parameters;
 use crate::pressure::Pressure;
 use crate::site::PinnedSite;
 
-/// Everything connections share; nothing of it is written by a request but the counters.
+/// Everything connections share; nothing of it is written by a request but the counters and the
+/// memo of its processor.
 pub struct Server {
     /// What is served.
     pub site: PinnedSite,
@@ -31,6 +33,8 @@ pub struct Server {
     pub clock: Clock,
     /// Timeouts in ticks.
     pub timeouts: Timeouts,
+    /// Heads that came lately.
+    pub memos: Memos,
     /// Counters.
     pub counters: CounterSets,
     /// Who may connect.
@@ -92,6 +96,7 @@ impl Server {
             limits: Limits { content_bytes_max, ..Limits::DEFAULT },
             clock: Clock::new(now),
             timeouts: Timeouts::new(parameters),
+            memos: Memos::new(parameters.memo_heads)?,
             counters: CounterSets::new()?,
             admission: Admission::new(rules(parameters), lists, key)?,
             heads: Lookaside::new(Tag::Head)?,

@@ -30,6 +30,7 @@ mod status;
 mod thread;
 pub mod time;
 mod timer;
+mod try_cell;
 mod unicode;
 pub mod wsk;
 
@@ -47,4 +48,5 @@ pub use spinlock::SpinLock;
 pub use status::{Result, Status};
 pub use thread::{SystemThread, ThreadRoutine};
 pub use timer::{Timer, TimerRoutine};
+pub use try_cell::TryCell;
 pub use unicode::WideString;

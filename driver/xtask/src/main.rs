@@ -55,6 +55,9 @@ enum Task {
         /// Write the present figures there
         #[arg(long, conflicts_with = "check")]
         bless: bool,
+        /// Compare the live host's CPU per request with nginx's and a raw epoll loop's instead
+        #[arg(long, conflicts_with_all = ["check", "bless"])]
+        live: bool,
     },
     /// Lay out what is installed in target/package; on Windows, check and test-sign it
     Package,
@@ -88,10 +91,11 @@ fn run(root: &Path, task: &Task) -> Result<bool> {
             let built = target(root)?.join("x86_64-pc-windows-msvc/release/wskhttpd.sys");
             check_image::check_image(root, file.as_ref().unwrap_or(&built))
         }
-        Task::Perf { check, bless } => {
-            let mode = match (check, bless) {
-                (true, _) => perf::Mode::Check,
-                (_, true) => perf::Mode::Bless,
+        Task::Perf { check, bless, live } => {
+            let mode = match (check, bless, live) {
+                (true, ..) => perf::Mode::Check,
+                (_, true, _) => perf::Mode::Bless,
+                (_, _, true) => perf::Mode::Live,
                 _ => perf::Mode::Print,
             };
             perf::perf(root, &target(root)?, mode)

@@ -3,6 +3,8 @@
 //! Only the driver is counted: from the entry of an event or completion of its own to the end,
 //! without what it calls in NT and WSK. How often it calls them is counted instead.
 
+mod live;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -35,6 +37,8 @@ pub(super) enum Mode {
     Check,
     /// And make them the ratchet.
     Bless,
+    /// Compare the live host's CPU per request with other servers' instead.
+    Live,
 }
 
 /// One row, per request.
@@ -52,6 +56,9 @@ type Ratchet = BTreeMap<String, BTreeMap<String, f64>>;
 
 /// Counts, prints, and does what `mode` says; false when a row is worse than the ratchet.
 pub(super) fn perf(root: &Path, target: &Path, mode: Mode) -> Result<bool> {
+    if mode == Mode::Live {
+        return live::live(root, target);
+    }
     if Command::new("valgrind").arg("--version").output().is_err() {
         println!("skipped: instructions per request (valgrind is not installed)");
         return Ok(true);
@@ -75,8 +82,8 @@ pub(super) fn perf(root: &Path, target: &Path, mode: Mode) -> Result<bool> {
     Ok(mode == Mode::Print || findings.is_empty())
 }
 
-/// Each section of the ratchet, and the parameter it is counted with.
-const SECTIONS: [(&str, &str); 1] = [("memo_off", "MemoEntries=0")];
+/// Each section of the ratchet, and the setting it is counted with.
+const SECTIONS: [(&str, &str); 2] = [("memo_off", "memo=0"), ("memo_on", "memo=16")];
 
 /// Builds and runs the program, once.
 fn count(root: &Path, target: &Path, settings: &[&str]) -> Result<BTreeMap<String, Figures>> {
