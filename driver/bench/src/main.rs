@@ -52,6 +52,7 @@ fn main() -> Result<()> {
             ("MaxConnectionsPerAddress", PER_ADDRESS),
             ("ListenPort", 80),
             ("HashSeed", 1),
+            ("MaxConnections", 262_144),
             ("MemoHeads", given("memo").unwrap_or(16)),
         ],
         image: image(given("paths").unwrap_or(1_000))?,

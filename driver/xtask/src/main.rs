@@ -55,8 +55,11 @@ enum Task {
         /// Write the present figures there
         #[arg(long, conflicts_with = "check")]
         bless: bool,
-        /// Compare the live host's CPU per request with nginx's and a raw epoll loop's instead
+        /// Print how the cost grows with paths, connections and processors instead
         #[arg(long, conflicts_with_all = ["check", "bless"])]
+        growth: bool,
+        /// Compare the live host's CPU per request with nginx's and a raw epoll loop's instead
+        #[arg(long, conflicts_with_all = ["check", "bless", "growth"])]
         live: bool,
     },
     /// Lay out what is installed in target/package; on Windows, check and test-sign it
@@ -91,11 +94,12 @@ fn run(root: &Path, task: &Task) -> Result<bool> {
             let built = target(root)?.join("x86_64-pc-windows-msvc/release/wskhttpd.sys");
             check_image::check_image(root, file.as_ref().unwrap_or(&built))
         }
-        Task::Perf { check, bless, live } => {
-            let mode = match (check, bless, live) {
+        Task::Perf { check, bless, growth, live } => {
+            let mode = match (check, bless, growth, live) {
                 (true, ..) => perf::Mode::Check,
-                (_, true, _) => perf::Mode::Bless,
-                (_, _, true) => perf::Mode::Live,
+                (_, true, ..) => perf::Mode::Bless,
+                (_, _, true, _) => perf::Mode::Growth,
+                (.., true) => perf::Mode::Live,
                 _ => perf::Mode::Print,
             };
             perf::perf(root, &target(root)?, mode)

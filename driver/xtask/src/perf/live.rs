@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// Rounds; each server has one second per round and load.
 const ROUNDS: usize = 11;
@@ -102,7 +102,7 @@ fn pinned(processor: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
 
 fn raw(release: &Path) -> Result<Server> {
     let mut child = pinned("0", release.join("raw")).spawn().context("starting raw")?;
-    let address = first_line(&mut child)?;
+    let address = address(&mut child)?;
     Ok(Server { name: "raw", child, address })
 }
 
@@ -119,12 +119,7 @@ fn host(
         command.arg("--image").arg(image);
     }
     let mut child = command.spawn().with_context(|| format!("starting {name}"))?;
-    let line = first_line(&mut child)?;
-    let address = line.split_whitespace().find_map(|word| {
-        let word = word.trim_start_matches("http://").trim_end_matches('/');
-        word.starts_with("127.0.0.1:").then(|| word.to_owned())
-    });
-    let address = address.with_context(|| format!("no address in: {line}"))?;
+    let address = address(&mut child)?;
     Ok(Server { name, child, address })
 }
 
@@ -148,11 +143,23 @@ fn nginx(folder: &Path) -> Result<Server> {
     Ok(Server { name: "nginx", child, address })
 }
 
-fn first_line(child: &mut Child) -> Result<String> {
+/// The first address that the program prints.
+fn address(child: &mut Child) -> Result<String> {
     let stdout = child.stdout.as_mut().context("its output")?;
-    let mut line = String::new();
-    BufReader::with_capacity(1, stdout).read_line(&mut line)?;
-    Ok(line.trim().to_owned())
+    for line in BufReader::with_capacity(1, stdout).lines() {
+        let line = line?;
+        let mut words = line.split_whitespace();
+        let word = words.find_map(|word| {
+            word.trim_start_matches("http://")
+                .split('/')
+                .next()
+                .filter(|word| word.starts_with("127.0.0.1:"))
+        });
+        if let Some(word) = word {
+            return Ok(word.to_owned());
+        }
+    }
+    bail!("no address")
 }
 
 /// CPU nanoseconds per request of one second of load.
