@@ -18,6 +18,21 @@ pub struct Entry(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Response(pub(crate) u32);
 
+/// What a sender needs of a response; each part is that of the accessor of its name of [`Site`].
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared<'i> {
+    /// Status line and field lines.
+    pub head: &'i [u8],
+    /// Where the Date value stands in it; 0 = there is none.
+    pub date_offset: usize,
+    /// The content.
+    pub body: &'i [u8],
+    /// Where it starts in the image.
+    pub body_offset: usize,
+    /// Status code.
+    pub status: u16,
+}
+
 /// An image that can be asked. Cheap to make and to copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'i> {
@@ -153,6 +168,19 @@ impl<'i> Site<'i> {
     #[inline]
     pub fn head(&self, response: Response) -> &'i [u8] {
         self.record(response).map_or(&[], |record| record.head.of(self.image))
+    }
+
+    /// All that a sender needs of a response, read at once.
+    #[inline]
+    pub fn prepared(&self, response: Response) -> Option<Prepared<'i>> {
+        let record = self.record(response)?;
+        Some(Prepared {
+            head: record.head.of(self.image),
+            date_offset: widen(record.date),
+            body: record.body.of(self.image),
+            body_offset: widen(record.body.offset),
+            status: record.status,
+        })
     }
 
     /// Where in the head the 29 octets of the Date value stand, to be stamped; 0 = there is none.

@@ -3,7 +3,7 @@ use http1::{
     Expectation, Framing, Method, Part, PartFields, PathBuffer, Persistence, Rejection, Request,
     Status, Target, Validators, Verdict, Version,
 };
-use response_cache::{Entry, Response, Site};
+use response_cache::{Entry, Prepared, Response, Site};
 
 /// A decision, free to be kept until the request's content has been discarded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,15 +45,13 @@ pub enum Content {
 const _: () = assert!(size_of::<Option<Answer>>() <= 24);
 
 impl Answer {
-    /// The content, and where in the image it starts.
+    /// The content, and where in the image it starts; `prepared` is the response's.
     #[inline]
-    pub fn content<'i>(&self, site: Site<'i>) -> (&'i [u8], usize) {
+    pub fn content<'i>(&self, site: Site<'i>, prepared: &Prepared<'i>) -> (&'i [u8], usize) {
         match self.content {
             Content::None => (&[], 0),
             Content::Octets { of, first, last } => part(site, of, first, last),
-            Content::Whole | Content::Unsatisfiable { .. } => {
-                (site.body(self.response), site.body_offset(self.response))
-            }
+            Content::Whole | Content::Unsatisfiable { .. } => (prepared.body, prepared.body_offset),
         }
     }
 

@@ -9,7 +9,6 @@ use crate::server::Server;
 #[derive(Default)]
 pub struct Batch {
     out: Option<Outgoing<Server>>,
-    answered: u64,
     /// Responses by the first digit of their status, 2 to 5.
     classes: [u64; 4],
     octets: u64,
@@ -29,6 +28,22 @@ impl Batch {
             self.out = socket.outgoing();
         }
         self.out.as_mut()
+    }
+
+    /// Copies `octets`, submitting what is in the way; returns the copy. `None` when memory is
+    /// short.
+    #[inline]
+    pub fn copy(&mut self, socket: &mut Socket<'_, Server>, octets: &[u8]) -> Option<&mut [u8]> {
+        let fits = self.out.as_ref().is_some_and(|out| out.room() >= octets.len());
+        if !fits {
+            self.room(socket, octets.len())?;
+        }
+        self.out.as_mut()?.copy_in(octets)
+    }
+
+    /// True when nothing was put into a send in this turn.
+    pub fn is_idle(&self) -> bool {
+        self.octets == 0
     }
 
     /// Room to chain a body to, submitting what it cannot be chained to.
@@ -53,7 +68,6 @@ impl Batch {
 
     /// Notes a response.
     pub fn answered(&mut self, status: u16) {
-        self.answered = self.answered.saturating_add(1);
         let class = usize::from(status.saturating_sub(200) / 100);
         if let Some(count) = self.classes.get_mut(class) {
             *count = count.saturating_add(1);
@@ -71,11 +85,13 @@ impl Batch {
         if self.octets == 0 {
             return;
         }
-        server.counters.add(Counter::Requests, self.answered);
-        server.counters.add(Counter::BytesSent, self.octets);
+        let Some(counters) = server.counters.here() else { return };
+        let answered = self.classes.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
+        counters.add(Counter::Requests, answered);
+        counters.add(Counter::BytesSent, self.octets);
         for (counter, count) in CLASSES.into_iter().zip(self.classes) {
             if count > 0 {
-                server.counters.add(counter, count);
+                counters.add(counter, count);
             }
         }
     }
@@ -83,7 +99,7 @@ impl Batch {
 
 /// Writes the Date over its placeholder.
 pub fn stamp(place: &mut [u8], date: &[u8; 29]) {
-    for (to, from) in place.iter_mut().zip(date) {
-        *to = *from;
+    if let Some(place) = place.first_chunk_mut() {
+        *place = *date;
     }
 }

@@ -12,6 +12,7 @@ use crate::admission::Ticket;
 use crate::answer::{self, Answer};
 use crate::batch::{Batch, stamp};
 use crate::deadline::Timeouts;
+use crate::memo::{self, Known, Memo};
 use crate::server::Server;
 
 /// Octets of a buffer for an unfinished head: the largest head, and the empty line before it.
@@ -105,26 +106,34 @@ impl Connection {
             return;
         }
         let mut batch = Batch::default();
-        while let Some(segment) = indication.segment() {
-            let taken = self.feed(server, socket, &mut batch, segment);
-            indication.consume(taken);
-            if taken < segment.len() || socket.is_closing() {
-                break;
+        server.memos.with(server.site.view(), |mut memo| {
+            while let Some(segment) = indication.segment() {
+                let taken = self.feed(server, socket, &mut batch, memo.as_deref_mut(), segment);
+                indication.consume(taken);
+                if taken < segment.len() || socket.is_closing() {
+                    break;
+                }
             }
-        }
+        });
         batch.submit(socket);
         batch.count(server);
         if self.last && self.stream.is_none() {
             self.end(server, socket);
         }
-        self.set_deadline(server, socket);
+        if batch.is_idle() || socket.sends_in_flight() > 0 {
+            self.set_deadline(server, socket);
+        }
+        // Otherwise all of it is sent already, and the event that says so is next.
     }
 
     /// True unless the connection waits for a place. One that has got it begins to live here.
+    #[inline]
     fn has_place(&mut self, server: &Server, socket: &Socket<'_, Server>) -> bool {
-        if !self.ticket.is_waiting() {
-            return true;
-        }
+        !self.ticket.is_waiting() || self.gets_place(server, socket)
+    }
+
+    #[cold]
+    fn gets_place(&mut self, server: &Server, socket: &Socket<'_, Server>) -> bool {
         let placed = server.admission.has_place(&mut self.ticket);
         if placed {
             server.counters.add(Counter::ConnectionsAccepted, 1);
@@ -139,6 +148,11 @@ impl Connection {
         waiting && self.stream.is_none() && socket.sends_in_flight() == 0
     }
 
+    /// True when the end of a send changes nothing but the deadline.
+    fn is_plain(&self, socket: &Socket<'_, Server>) -> bool {
+        self.stream.is_none() && !self.last && !self.peer_ended && !socket.is_gated()
+    }
+
     /// True while another request may be answered.
     fn may_answer(&self, socket: &Socket<'_, Server>) -> bool {
         self.stream.is_none() && socket.sends_in_flight() < SENDS_MAX && !socket.is_closing()
@@ -150,6 +164,7 @@ impl Connection {
         server: &Server,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
+        mut memo: Option<&mut Memo>,
         segment: &[u8],
     ) -> usize {
         let mut at = 0;
@@ -157,8 +172,16 @@ impl Connection {
             if !self.last && !self.may_answer(socket) {
                 break;
             }
+            // Who is refused is answered otherwise.
+            let may_repeat = self.http.is_at_start() && !self.ticket.is_refusing();
+            let mut memo = memo.as_deref_mut().filter(|_| may_repeat);
+            if let Some(known) = memo.as_deref_mut().and_then(|memo| memo.find(rest)) {
+                at = at.saturating_add(known.head_bytes());
+                self.put_known(server, socket, batch, known);
+                continue;
+            }
             let (taken, answer) = match self.head.take() {
-                None => self.step(server, rest),
+                None => self.step(server, memo, rest),
                 Some(head) => self.step_head(server, head, rest),
             };
             at = at.saturating_add(taken);
@@ -176,8 +199,23 @@ impl Connection {
     }
 
     /// One step on octets as they came: how many are done with, and what to answer now.
-    fn step(&mut self, server: &Server, input: &[u8]) -> (usize, Option<Answer>) {
+    fn step(
+        &mut self,
+        server: &Server,
+        memo: Option<&mut Memo>,
+        input: &[u8],
+    ) -> (usize, Option<Answer>) {
         let step = self.http.receive(&server.limits, input);
+        if let Some(memo) = memo
+            && let Step::Request { request, .. } = &step
+            && memo::is_repeatable(request)
+        {
+            let (consumed, answer) = self.decide(server, step);
+            if let Some(answer) = answer {
+                memo.learn(server.site.view(), input, consumed, answer);
+            }
+            return (consumed, answer);
+        }
         if let Step::Incomplete { consumed } = step {
             let tail = input.get(consumed..).unwrap_or_default();
             if tail.is_empty() {
@@ -245,6 +283,39 @@ impl Connection {
         }
     }
 
+    /// Answers a head that was answered before.
+    #[inline]
+    fn put_known(
+        &mut self,
+        server: &Server,
+        socket: &mut Socket<'_, Server>,
+        batch: &mut Batch,
+        known: &Known,
+    ) {
+        let Some(answer) = known.answer() else { return };
+        self.request_deadline = 0;
+        let Some((response, date_offset, status)) = known.response() else {
+            return self.put(server, socket, batch, answer);
+        };
+        let Some(copied) = batch.copy(socket, response) else { return socket.close() };
+        if date_offset != 0
+            && let Some(place) = copied.get_mut(date_offset..)
+        {
+            stamp(place, &server.clock.date());
+        }
+        batch.add_octets(response.len());
+        batch.answered(status);
+        self.put_done(answer);
+    }
+
+    /// After the response was put: it may be the last.
+    fn put_done(&mut self, answer: Answer) {
+        if answer.persistence == http1::Persistence::Close {
+            self.last = true;
+            self.http.close();
+        }
+    }
+
     /// Adds a response to the batch; submits when it is full or its body is chained.
     fn put(
         &mut self,
@@ -257,9 +328,10 @@ impl Connection {
             return;
         }
         let site = server.site.view();
-        let head = site.head(answer.response);
+        let Some(prepared) = site.prepared(answer.response) else { return socket.close() };
+        let head = prepared.head;
         let fields = answer.fields(site);
-        let (body, offset) = answer.content(site);
+        let (body, offset) = answer.content(site, &prepared);
         let end = answer.persistence.head_end(answer.version);
         let copied = if body.len() <= COPY_BYTES_MAX { body } else { &[] };
         let octets = [head.len(), fields.len(), end.len(), copied.len()];
@@ -273,21 +345,16 @@ impl Connection {
         if !copied_all {
             return socket.close();
         }
-        if let Some(at) =
-            from.checked_add(site.date_offset(answer.response)).filter(|at| *at > from)
-        {
+        if let Some(at) = from.checked_add(prepared.date_offset).filter(|at| *at > from) {
             stamp(out.copied_mut(at), &server.clock.date());
         }
         batch.add_octets(octets);
-        batch.answered(site.status(answer.response));
+        batch.answered(prepared.status);
         if copied.len() < body.len() {
             self.stream = Some(Stream { offset, octets: body.len() });
             self.stream_on(server, socket, batch);
         }
-        if answer.persistence == http1::Persistence::Close {
-            self.last = true;
-            self.http.close();
-        }
+        self.put_done(answer);
     }
 
     /// Submits the next parts of a large body, as far as they may be in flight.
@@ -318,6 +385,10 @@ impl Connection {
         }
         if !self.has_place(server, socket) {
             return self.wait_on(server, socket, events);
+        }
+        if events == Events::SENT && self.is_plain(socket) {
+            self.progress = 0;
+            return self.set_deadline(server, socket);
         }
         self.peer_ended |= events.any(Events::PEER_ENDED);
         self.disconnected |= events.any(Events::DISCONNECTED);

@@ -6,9 +6,19 @@ use wskhttpd_abi::{Counter, Counters};
 
 /// The counters of one processor, on cache lines of their own.
 #[repr(align(16))]
-struct Set {
+pub struct Set {
     values: [AtomicU64; Counter::ALL.len()],
     _apart: [u64; 16],
+}
+
+impl Set {
+    /// Counts. Interlocked: who counts may have been moved to another processor.
+    #[inline]
+    pub fn add(&self, counter: Counter, count: u64) {
+        if let Some(value) = self.values.get(index(counter)) {
+            value.fetch_add(count, Ordering::Relaxed);
+        }
+    }
 }
 
 /// All processors' counters.
@@ -28,10 +38,14 @@ impl CounterSets {
 
     /// Counts on the processor that runs this code. IRQL <= DISPATCH.
     pub fn add(&self, counter: Counter, count: u64) {
-        let at = processor::current().checked_rem(self.sets.len()).unwrap_or(0);
-        if let Some(value) = self.sets.get(at).and_then(|set| set.values.get(index(counter))) {
-            value.fetch_add(count, Ordering::Relaxed);
+        if let Some(set) = self.here() {
+            set.add(counter, count);
         }
+    }
+
+    /// The counters of the processor that runs this code. IRQL <= DISPATCH.
+    pub fn here(&self) -> Option<&Set> {
+        self.sets.get(processor::current().checked_rem(self.sets.len())?)
     }
 
     /// Sums over all processors; gauges are left at zero.

@@ -11,6 +11,7 @@
 //! | [`server`] | which connection gets in, what each event means |
 //! | [`connection`] | one connection: octets to requests, requests to sends |
 //! | [`answer`] | one request: which prepared response |
+//! | [`memo`] | which heads need no parsing |
 //! | [`batch`] | which responses leave in one send |
 //! | [`admission`] | who gets in |
 //! | [`pressure`] | who goes to make a place |
@@ -41,6 +42,7 @@ pub mod connection;
 pub mod counters;
 pub mod deadline;
 pub mod driver;
+pub mod memo;
 pub mod notices;
 pub mod parameters;
 pub mod pressure;

@@ -16,6 +16,7 @@ use crate::clock::{Clock, TICK_MS, ticks_of};
 use crate::connection::{Connection, HEAD_BUFFER_BYTES};
 use crate::counters::CounterSets;
 use crate::deadline::{Deadline, Timeouts, slots_of_tick};
+use crate::memo::Memos;
 use crate::notices::Notices;
 use crate::parameters::Parameters;
 use crate::pressure::Pressure;
@@ -24,7 +25,8 @@ use crate::site::PinnedSite;
 /// Ticks after which a request has died without a word: SYN-ACKs are repeated for less than that.
 const HANDSHAKE_TICKS: u32 = ticks_of(120_000);
 
-/// Everything connections share; nothing of it is written by a request but the counters.
+/// Everything connections share; nothing of it is written by a request but the counters and the
+/// memo of its processor.
 pub struct Server {
     /// What is served.
     pub site: PinnedSite,
@@ -34,6 +36,8 @@ pub struct Server {
     pub clock: Clock,
     /// Timeouts in ticks.
     pub timeouts: Timeouts,
+    /// Heads that came lately.
+    pub memos: Memos,
     /// Counters.
     pub counters: CounterSets,
     /// Who may connect.
@@ -97,6 +101,7 @@ impl Server {
             limits: Limits { content_bytes_max, ..Limits::DEFAULT },
             clock: Clock::new(now),
             timeouts: Timeouts::new(parameters),
+            memos: Memos::new(parameters.memo_heads)?,
             counters: CounterSets::new()?,
             admission: Admission::new(rules(parameters), lists, key)?,
             heads: Lookaside::new(Tag::Head)?,

@@ -81,6 +81,13 @@ impl Connection {
         matches!(&self.phase, Phase::Head(scan) if scan.is_empty())
     }
 
+    /// True where a request may begin and no octet of it, nor the empty line before it, has been
+    /// seen: what comes next is decided as on a new connection.
+    #[inline]
+    pub const fn is_at_start(&self) -> bool {
+        matches!(&self.phase, Phase::Head(scan) if scan.is_at_start())
+    }
+
     /// Takes no further request: the response under way is the last one. Content not received yet
     /// is discarded without a [`Step::ContentEnd`].
     pub fn close(&mut self) {

@@ -122,6 +122,11 @@ impl HeadScan {
         self.seen == 0
     }
 
+    /// True if nothing has been seen at all.
+    pub(crate) const fn is_at_start(&self) -> bool {
+        self.seen == 0 && !self.empty_line
+    }
+
     /// Octets of the one empty line that may stand before a request line (RFC 9112 section 2.2).
     pub(crate) fn skip_empty_line(&mut self, input: &[u8]) -> usize {
         if self.lines > 0 || self.empty_line || !matches!(input, [b'\r', b'\n', ..]) {

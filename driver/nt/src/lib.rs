@@ -31,6 +31,7 @@ mod sync;
 mod thread;
 pub mod time;
 mod timer;
+mod try_cell;
 mod unicode;
 pub mod wsk;
 
@@ -48,4 +49,5 @@ pub use spinlock::SpinLock;
 pub use status::{Result, Status};
 pub use thread::{SystemThread, ThreadRoutine};
 pub use timer::{Timer, TimerRoutine};
+pub use try_cell::TryCell;
 pub use unicode::WideString;

@@ -1,7 +1,7 @@
 //! Development tasks. `cargo xtask tidy` checks what the compiler does not: which crate may
 //! contain what, how long things are, that documents name files that exist. `cargo xtask image`
-//! builds the driver's image, `cargo xtask package` lays out what is installed, and `cargo xtask
-//! mutants` sees whether the tests notice changes.
+//! builds the driver's image, `cargo xtask package` lays out what is installed, `cargo xtask perf`
+//! counts instructions, and `cargo xtask mutants` sees whether the tests notice changes.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +9,7 @@ mod check_image;
 mod image;
 mod mutants;
 mod package;
+mod perf;
 mod tidy;
 
 use std::env;
@@ -46,6 +47,21 @@ enum Task {
     CheckImage {
         /// The image; without it the one that `cargo xtask image` builds
         file: Option<PathBuf>,
+    },
+    /// Count the driver's instructions per request (needs valgrind)
+    Perf {
+        /// Fail where a row is more than 2 % worse than driver/docs/perf-ratchet.toml
+        #[arg(long)]
+        check: bool,
+        /// Write the present figures there
+        #[arg(long, conflicts_with = "check")]
+        bless: bool,
+        /// Print how the cost grows with paths, connections and processors instead
+        #[arg(long, conflicts_with_all = ["check", "bless"])]
+        growth: bool,
+        /// Compare the live host's CPU per request with nginx's and a raw epoll loop's instead
+        #[arg(long, conflicts_with_all = ["check", "bless", "growth"])]
+        live: bool,
     },
     /// Lay out what is installed in target/package; on Windows, check and test-sign it
     Package,
@@ -89,6 +105,16 @@ fn run(root: &Path, task: &Task) -> Result<bool> {
         Task::CheckImage { ref file } => {
             let built = target(root)?.join("x86_64-pc-windows-msvc/release/wskhttpd.sys");
             check_image::check_image(root, file.as_ref().unwrap_or(&built))
+        }
+        Task::Perf { check, bless, growth, live } => {
+            let mode = match (check, bless, growth, live) {
+                (true, ..) => perf::Mode::Check,
+                (_, true, ..) => perf::Mode::Bless,
+                (_, _, true, _) => perf::Mode::Growth,
+                (.., true) => perf::Mode::Live,
+                _ => perf::Mode::Print,
+            };
+            perf::perf(root, &target(root)?, mode)
         }
         Task::Package => package::package(root, &target(root)?).map(|()| true),
         Task::Mutants { ref packages, ref shard, ref file } => {

@@ -117,18 +117,19 @@ impl<C: Client> Outgoing<C> {
     /// Copies octets in; false (and nothing copied) when there is no room.
     #[must_use]
     pub fn copy(&mut self, octets: &[u8]) -> bool {
-        if octets.len() > self.room() {
-            return false;
-        }
+        self.copy_in(octets).is_some()
+    }
+
+    /// As [`Outgoing::copy`]; returns the copy, to be stamped before it is sent.
+    #[inline]
+    pub fn copy_in(&mut self, octets: &[u8]) -> Option<&mut [u8]> {
         let slot = self.slot();
-        let place = slot.octets.get_mut(slot.contents.used..).unwrap_or_default();
-        let Some(place) = place.get_mut(..octets.len()) else { return false };
-        // SAFETY: an initialised octet is a valid `MaybeUninit<u8>`; same length.
-        let octets: &[MaybeUninit<u8>] =
-            unsafe { core::slice::from_raw_parts(octets.as_ptr().cast(), octets.len()) };
-        place.copy_from_slice(octets);
+        if slot.contents.chained.is_some() {
+            return None;
+        }
+        let place = slot.octets.get_mut(slot.contents.used..)?.get_mut(..octets.len())?;
         slot.contents.used += octets.len();
-        true
+        Some(place.write_copy_of_slice(octets))
     }
 
     /// The octets copied in since there were `from` of them, to be stamped before they are sent.

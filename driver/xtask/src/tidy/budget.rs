@@ -85,6 +85,7 @@ fn first_reason(name: &str) -> &'static str {
         "nt-sys" => "the inline WDM macros read and write fields of NT objects",
         "nt" => "the fence: every call of a DDI, and every callback from one, is here",
         "nthost" => "it is the other side: it reads what the driver hands to NT and WSK",
+        "wskhttpd-bench" => "a provider in memory reads what the driver hands to NT and WSK",
         "wskhttpd-image" => "`DriverEntry` receives raw pointers",
         _ => "",
     }
