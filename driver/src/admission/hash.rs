@@ -91,7 +91,10 @@ mod tests {
             hasher.write(&words[1].to_le_bytes());
             assert_eq!(HashKey::new([0, 0]).hash(words), hasher.finish(), "{words:?}");
         }
-        assert_ne!(HashKey::new([0, 0]).hash([3, 4]), HashKey::new([0, 1]).hash([3, 4]));
+        // Under other keys, by a program that gives the vector of the SipHash paper for 2-4.
+        let key = [0x0706_0504_0302_0100, 0x0F0E_0D0C_0B0A_0908];
+        assert_eq!(HashKey::new(key).hash([1, 2]), 0x6C63_0018_434B_D4CC);
+        assert_eq!(HashKey::new([u64::MAX; 2]).hash([1, 2]), 0x547E_0183_2343_45A4);
     }
 
     #[test]
