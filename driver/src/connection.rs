@@ -148,6 +148,13 @@ impl Connection {
         waiting && self.stream.is_none() && socket.sends_in_flight() == 0
     }
 
+    /// True when it may be ended to make a place; who looked may have seen an earlier idleness.
+    fn is_long_idle(&self, server: &Server, socket: &Socket<'_, Server>) -> bool {
+        let latest = server.timeouts.long_idle(server.clock.ticks());
+        let since = socket.mark().idle().zip(latest);
+        self.is_idle(socket) && since.is_some_and(|(tick, latest)| tick <= latest)
+    }
+
     /// True when the end of a send changes nothing but the deadline.
     fn is_plain(&self, socket: &Socket<'_, Server>) -> bool {
         self.stream.is_none() && !self.last && !self.peer_ended && !socket.is_gated()
@@ -399,6 +406,8 @@ impl Connection {
         self.overtaken |= events.any(Events::PEER_ENDED) && socket.is_gated();
         if events.any(Events::SENT) {
             self.progress = 0;
+            // The deadline may be one from before the requests that were answered by now.
+            self.set_deadline(server, socket);
         }
         if events.any(Events::SENT) && self.stream.is_some() {
             let mut batch = Batch::default();
@@ -408,7 +417,8 @@ impl Connection {
         if events.any(Events::TICK) && self.time_passed(server, socket) {
             return;
         }
-        if events.any(Events::PRESSURE) && self.end_deadline == 0 && self.is_idle(socket) {
+        let yields = events.any(Events::PRESSURE) && self.is_long_idle(server, socket);
+        if yields && self.end_deadline == 0 {
             server.counters.add(Counter::EndedByPressure, 1);
             self.end_within(server, socket, STOP_DRAIN_TICKS);
         }
@@ -440,7 +450,11 @@ impl Connection {
     /// Something happened while the connection waits for a place.
     #[cold]
     fn wait_on(&mut self, server: &Server, socket: &mut Socket<'_, Server>, events: Events) {
+        if events.any(Events::COLLIDED) {
+            socket.expect_gate();
+        }
         self.peer_ended |= events.any(Events::PEER_ENDED);
+        self.overtaken |= events.any(Events::PEER_ENDED) && socket.is_gated();
         let gone = self.peer_ended && !socket.is_gated();
         let overdue = socket.mark().passed(server.clock.ticks());
         if overdue {
@@ -448,9 +462,6 @@ impl Connection {
         }
         if overdue || gone || events.any(Events::STOP) {
             socket.close();
-        }
-        if events.any(Events::COLLIDED) {
-            socket.expect_gate();
         }
     }
 

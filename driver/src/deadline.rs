@@ -69,7 +69,7 @@ pub struct Timeouts {
     /// Between requests.
     pub idle: u32,
     /// Of idleness after which a connection may be ended to make a place; `None` = never.
-    pub pressure_idle: Option<u32>,
+    pressure_idle: Option<u32>,
     /// That a peer may take to read before its rate counts.
     send_grace: u32,
     /// For 64 KiB in flight beyond that; `None` = as long as it takes.
@@ -99,6 +99,13 @@ impl Timeouts {
             hold: ticks(parameters.hold_ms),
             stop: ticks(parameters.stop_ms),
         }
+    }
+
+    /// The latest deadline of a connection that has been idle long enough, at `now`, to be ended to
+    /// make a place; `None` when none is.
+    pub fn long_idle(&self, now: u32) -> Option<u32> {
+        let least = self.pressure_idle?;
+        Some(now.saturating_add(self.idle).saturating_sub(least))
     }
 
     /// For a peer to read so many octets.

@@ -45,9 +45,7 @@ impl Pressure {
         self.relieved.store(now, Ordering::Relaxed);
         let wanted = self.wanted.swap(0, Ordering::Relaxed);
         let wanted = usize::try_from(wanted).unwrap_or(ENDED_MAX).min(ENDED_MAX);
-        if let Some(least) = timeouts.pressure_idle {
-            // Idle since then or earlier, as the deadline of one that is.
-            let latest = now.saturating_add(timeouts.idle).saturating_sub(least);
+        if let Some(latest) = timeouts.long_idle(now) {
             end_oldest(sweep, latest, wanted);
         }
     }
