@@ -72,6 +72,21 @@ fn a_file_becomes_a_200_with_its_fields_in_order() {
 }
 
 #[test]
+fn what_is_prepared_is_what_each_accessor_says() {
+    let dir = folder(&[("hello.txt", "Hello, world!")]);
+    let built = build(dir.path());
+    let site = site(&built);
+    for response in [response(&site, "/hello.txt"), site.options()] {
+        let prepared = site.prepared(response).unwrap();
+        assert_eq!(prepared.head, site.head(response));
+        assert_eq!(prepared.date_offset, site.date_offset(response));
+        assert_eq!(prepared.body, site.body(response));
+        assert_eq!(prepared.body_offset, site.body_offset(response));
+        assert_eq!(prepared.status, site.status(response));
+    }
+}
+
+#[test]
 fn its_304_repeats_the_validators_and_has_no_content() {
     let dir = folder(&[
         (

@@ -213,3 +213,18 @@ fn the_streams_reach_most_reasons() {
     assert!(contents > 100, "{contents}");
     assert!(reasons.len() >= 15, "{reasons:?}");
 }
+
+#[test]
+fn a_connection_is_at_its_start_until_an_octet_comes() {
+    let mut connection = http1::Connection::new();
+    assert!(connection.is_at_start());
+    connection.receive(&http1::Limits::DEFAULT, b"\r\n");
+    assert!(!connection.is_at_start(), "the empty line is taken");
+    let mut connection = http1::Connection::new();
+    connection.receive(&http1::Limits::DEFAULT, b"G");
+    assert!(!connection.is_at_start());
+    connection.receive(&http1::Limits::DEFAULT, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(connection.is_at_start(), "another may begin");
+    connection.close();
+    assert!(!connection.is_at_start());
+}
