@@ -50,11 +50,12 @@ const SUBJECTS: [Subject; 4] = [
     },
     Subject {
         package: "wskhttpd",
-        tests_of: &["wskhttpd"],
+        tests_of: &["wskhttpd", "wskhttpd-sim"],
         test_arguments: &[
             "--lib",
             "--test=admission",
             "--test=clock",
+            "--test=memo",
             "--test=models",
             "--test=responses",
             "--test=conditional",
@@ -62,12 +63,20 @@ const SUBJECTS: [Subject; 4] = [
             "--test=negotiation",
             "--test=lives",
             "--test=doors",
+            "--test=seeds",
         ],
     },
     Subject {
         package: "nt",
-        tests_of: &["nt", "wskhttpd"],
-        test_arguments: &["--test=models", "--test=responses*", "--test=lives*", "--test=doors*"],
+        tests_of: &["nt", "wskhttpd", "wskhttpd-sim"],
+        test_arguments: &[
+            "--lib",
+            "--test=models",
+            "--test=responses*",
+            "--test=lives*",
+            "--test=doors*",
+            "--test=seeds",
+        ],
     },
 ];
 
