@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -15,31 +16,38 @@ const PERCENT_MIN: usize = 85;
 /// Where survivors have their reasons.
 const REASONS: &str = "driver/docs/mutants.md";
 
+/// What tests with a mutant may take at least: one that loops is caught by the time it takes.
+const TIMEOUT_MIN: Duration = Duration::from_mins(1);
+
 /// A crate, and what `cargo test` is told so that its tests are quick: the long ones find no
 /// mutant that these do not.
 struct Subject {
     package: &'static str,
     /// Packages whose tests are run.
     tests_of: &'static [&'static str],
-    test_arguments: &'static [&'static str],
+    /// Which of their tests.
+    tests: &'static [&'static str],
+    /// How much the compiler may think, where tests are longer than builds.
+    opt_level: &'static str,
 }
 
 const SUBJECTS: [Subject; 4] = [
     Subject {
         package: "http1",
         tests_of: &["http1"],
-        test_arguments: &[
+        tests: &[
             "--test=rfc9110*",
             "--test=rfc9112*",
             "--test=smuggling",
             "--test=split",
             "--test=seeds",
         ],
+        opt_level: "0",
     },
     Subject {
         package: "response-cache",
         tests_of: &["response-cache"],
-        test_arguments: &[
+        tests: &[
             "--lib",
             "--test=builder",
             "--test=model",
@@ -47,11 +55,12 @@ const SUBJECTS: [Subject; 4] = [
             "--test=variants",
             "--test=validate",
         ],
+        opt_level: "1",
     },
     Subject {
         package: "wskhttpd",
         tests_of: &["wskhttpd", "wskhttpd-sim"],
-        test_arguments: &[
+        tests: &[
             "--lib",
             "--test=admission",
             "--test=clock",
@@ -65,18 +74,19 @@ const SUBJECTS: [Subject; 4] = [
             "--test=doors",
             "--test=seeds",
         ],
+        opt_level: "0",
     },
     Subject {
         package: "nt",
         tests_of: &["nt", "wskhttpd", "wskhttpd-sim"],
-        test_arguments: &[
-            "--lib",
+        tests: &[
             "--test=models",
             "--test=responses*",
             "--test=lives*",
             "--test=doors*",
             "--test=seeds",
         ],
+        opt_level: "0",
     },
 ];
 
@@ -153,18 +163,33 @@ fn run(
 ) -> Result<Tally> {
     let output = target.join("mutants").join(subject.package);
     fs::create_dir_all(&output)?;
-    let mut command = Command::new("cargo");
+    // Of its own, so that dependencies are built once.
+    let build = target.join("mutants/build");
+    let cargo = || {
+        let mut cargo = Command::new("cargo");
+        cargo
+            .current_dir(root)
+            .env("CARGO_TARGET_DIR", &build)
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", subject.opt_level);
+        cargo
+    };
+    // cargo-mutants would run the changed crate's own tests only.
+    let packages = subject.tests_of.iter().flat_map(|package| ["--package", package]);
+    let started = Instant::now();
+    let baseline = cargo().arg("test").args(packages).args(subject.tests).status()?;
+    ensure!(baseline.success(), "the tests fail without a mutant");
+    let timeout = TIMEOUT_MIN.max(started.elapsed() * 2).as_secs().to_string();
+    let mut command = cargo();
     command
-        .current_dir(root)
         .args(["mutants", "--no-shuffle", "--package", subject.package, "--output"])
         .arg(&output)
-        // Of its own, so that dependencies are built once.
-        .env("CARGO_TARGET_DIR", target.join("mutants/build"))
-        .env("CARGO_PROFILE_DEV_DEBUG", "0");
+        .args(["--baseline=skip", "--timeout", &timeout]);
     command.args(shard.iter().flat_map(|shard| ["--sharding=round-robin", "--shard", shard]));
     command.args(files.iter().flat_map(|file| ["--file", file]));
     command.args(["--test-package", &subject.tests_of.join(",")]);
-    command.arg("--").args(subject.test_arguments);
+    // Not behind `--`: the others are not built then.
+    command.args(subject.tests.iter().map(|test| format!("--cargo-arg={test}")));
     let status = command.status().context("cargo install cargo-mutants")?;
     // Its own verdict is stricter: to miss one (2) or to wait for one in vain (3) is a failure.
     if !matches!(status.code(), Some(0 | 2 | 3)) {
