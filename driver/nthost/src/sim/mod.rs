@@ -18,12 +18,14 @@
 //! | `peer` | their other ends, which a harness drives |
 //! | `freedom` | what WSK and NT may do, and how often this seed does it |
 //! | `interrupt` | switches between two instructions of the driver |
+//! | `cost` | how much time a callback takes |
 //! | `fault` | calls that fail, by chance or one by one |
 //! | `trace` | what happened |
 
 pub(crate) mod actor;
 pub(crate) mod completion;
 pub(crate) mod connection;
+pub(crate) mod cost;
 pub(crate) mod fault;
 pub(crate) mod freedom;
 pub(crate) mod indication;
