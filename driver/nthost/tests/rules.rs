@@ -261,6 +261,20 @@ fn run_dpc(routine: Routine) {
     });
 }
 
+/// Indicates octets to a client many times, on a machine that takes some of them away.
+fn receive_on_machine(mode: Mode) {
+    sim::run(sim::Options::default(), &sim::nobody(), move || {
+        let _host = Host::start(Options::default()).unwrap();
+        MODE.store(mode as u32, Ordering::SeqCst);
+        let _client = Client::listen();
+        let peer = sim::Peer::connect(([127, 0, 0, 1], 1_000).into());
+        for _ in 0..100 {
+            sim::sleep(std::time::Duration::from_secs(1));
+            peer.write(b"x");
+        }
+    });
+}
+
 type Routine = unsafe extern "win64" fn(
     *mut KDPC,
     *mut core::ffi::c_void,
@@ -279,6 +293,8 @@ fn set_timer(routine: Routine) {
 
 /// Cases that need a simulated machine.
 const SIMULATED: &[(&str, u32, fn())] = &[
+    ("indication_kept", 116, || receive_on_machine(Mode::KeepIndication)),
+    ("indication_read_behind_its_end", 116, || receive_on_machine(Mode::ReadBehind)),
     ("dpc_that_takes_long", 115, || run_dpc(allocating_dpc)),
     ("dpc_that_keeps_a_lock", 106, || run_dpc(locking_dpc)),
     ("code_left_running", 113, || {
