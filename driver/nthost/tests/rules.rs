@@ -377,6 +377,8 @@ fn child() {
     let options = Options { processors: 1, wait_max, ..Options::default() };
     let mut host = Host::start(options).unwrap();
     case(&mut host);
+    // What is reported ends the process, perhaps a little later and elsewhere.
+    client::wait_for_end();
     drop(host);
     println!("nothing was reported");
 }
