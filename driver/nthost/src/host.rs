@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::loader::LoadError;
 use crate::loader::image::Image;
 use crate::loader::mapping::Mapping;
-use crate::nt::{device, handle, irp, lookaside, mdl, pool, thread, timer};
+use crate::nt::{device, handle, irp, lock_order, lookaside, mdl, pool, thread, timer};
 use crate::processor::Processor;
 use crate::sim::{self, world};
 use crate::wsk;
@@ -307,6 +307,7 @@ fn reset() {
     pool::reset();
     irp::reset();
     timer::reset();
+    lock_order::reset();
     handle::reset();
     thread::reset();
     device::reset();
