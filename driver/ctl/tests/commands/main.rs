@@ -1,0 +1,6 @@
+//! Every command of `wskhttpctl`, as a program of its own.
+#![forbid(unsafe_code)]
+
+mod files;
+mod program;
+mod unreachable;
