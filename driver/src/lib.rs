@@ -8,6 +8,8 @@
 //! | [`driver`] | the order of starting and stopping |
 //! | [`parameters`] | what the registry may say |
 //! | [`site`] | loading and validating the image |
+//! | [`published`] | one site for all processors, replaced while it is in use |
+//! | [`control`] | what tools ask for |
 //! | [`server`] | which connection gets in, what each event means |
 //! | [`connection`] | one connection: octets to requests, requests to sends |
 //! | [`answer`] | one request: which prepared response |
@@ -39,6 +41,7 @@ pub mod answer;
 pub mod batch;
 pub mod clock;
 pub mod connection;
+pub mod control;
 pub mod counters;
 pub mod deadline;
 pub mod driver;
@@ -46,6 +49,7 @@ pub mod memo;
 pub mod notices;
 pub mod parameters;
 pub mod pressure;
+pub mod published;
 pub mod server;
 pub mod site;
 pub mod sync;

@@ -21,6 +21,9 @@ const X64: &str = "x86_64-pc-windows-msvc";
 const ARM64: &str = "aarch64-pc-windows-msvc";
 /// Octets of a release image at most.
 const IMAGE_BYTES_MAX: u64 = 200 * 1024;
+/// What is not marked `#[inline]` is inlined up to this cost only, a quarter of what optimisation
+/// for speed alone allows: an eighth smaller, 2 % more instructions on the request path.
+const INLINE_COST_MAX: &str = "-Cllvm-args=-inline-threshold=60";
 
 /// What to make.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,7 +51,7 @@ pub(crate) fn image(root: &Path, make: Make) -> Result<()> {
     cargo.env("CARGO_PROFILE_RELEASE_PANIC", "abort").env("CARGO_PROFILE_DEV_PANIC", "abort");
     let small = [("OPT_LEVEL", "3"), ("LTO", "true"), ("CODEGEN_UNITS", "1")];
     cargo.envs(small.map(|(name, value)| (format!("CARGO_PROFILE_DEV_{name}"), value)));
-    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), INLINE_COST_MAX.to_owned()];
     for (folder, name) in places(root) {
         flags.push(format!("--remap-path-prefix={}={name}", folder.display()));
     }
