@@ -3,4 +3,6 @@
 
 mod files;
 mod program;
+mod server;
+mod sites;
 mod unreachable;
