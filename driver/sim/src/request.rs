@@ -1,7 +1,7 @@
 //! What clients ask for, and the answers that they must get.
 use nthost::sim::Random;
 
-use crate::site::{File, GENERATIONS, files};
+use crate::site::{ERROR_405, File, GENERATIONS, files};
 
 /// A kind of request.
 const MEDIUM: usize = 32;
@@ -52,7 +52,7 @@ impl Request {
             _ => return Request::old(),
         };
         let (status, files, head_only) = match (method, path) {
-            ("POST" | "PUT", _) => (405, None, false),
+            ("POST" | "PUT", _) => (405, Some(files(ERROR_405)), false),
             ("OPTIONS", _) => (204, None, true),
             (_, "/missing") => (404, None, false),
             (_, "/old") => (301, None, false),

@@ -1,5 +1,6 @@
 //! What is served: small enough for thousands of runs, large enough to be sent in parts. There are
-//! several generations of it, which differ in every octet, in their lengths and so in their tags.
+//! several generations of it, which differ in every octet, in their lengths and so in their tags,
+//! and in where things are in them.
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -10,14 +11,16 @@ use response_cache::{Layout, Limits, Site};
 pub(crate) const GENERATIONS: usize = 3;
 /// Octets of `/large`: more than one send carries.
 const LARGE_BYTES: usize = 200_000;
-const PATHS: [&str; 3] = ["/hello.txt", "/medium", "/large"];
+/// The page of a status.
+pub(crate) const ERROR_405: &str = "/405.html";
+const PATHS: [&str; 4] = ["/hello.txt", "/medium", "/large", ERROR_405];
 
 /// What a path has in one generation.
 #[derive(Debug)]
 pub(crate) struct File {
     pub(crate) content: Vec<u8>,
-    /// Its entity tag, as the packer gave it.
-    pub(crate) tag: String,
+    /// Its entity tag, as the packer gave it; the page of a status has none.
+    pub(crate) tag: Option<String>,
 }
 
 /// One generation.
@@ -35,6 +38,7 @@ fn content(path: &str, generation: usize) -> Vec<u8> {
     match path {
         "/hello.txt" => format!("Hello, {}!", ["world", "moon", "and again"][generation]).into(),
         "/medium" => octets(9_000, 251),
+        ERROR_405 => format!("{generation}").repeat(40 + generation).into(),
         _ => octets(LARGE_BYTES, 253),
     }
 }
@@ -50,7 +54,12 @@ fn write(folder: &Path, generation: usize) -> std::io::Result<()> {
     for path in PATHS {
         std::fs::write(folder.join(&path[1..]), content(path, generation))?;
     }
-    let declared = "[[response]]\npath = \"/old\"\nredirect = \"/hello.txt\"\nstatus = 301\n";
+    // Each has one more, in front of all others.
+    for number in 0..generation {
+        std::fs::write(folder.join(format!("{number}.txt")), "more")?;
+    }
+    let declared = "[[response]]\npath = \"/old\"\nredirect = \"/hello.txt\"\nstatus = 301\n\
+        [errors]\n405 = \"405.html\"\n";
     std::fs::write(folder.join("site.toml"), declared)
 }
 
@@ -61,7 +70,7 @@ fn build(generation: usize) -> Generation {
     let image = build_folder(folder.path(), &options).expect("the site is packed").image;
     let files = PATHS.map(|path| File {
         content: content(path, generation),
-        tag: tag(&image, path).expect("the site has the path"),
+        tag: if path == ERROR_405 { None } else { tag(&image, path) },
     });
     Generation { image: Arc::new(image), files }
 }
