@@ -293,6 +293,7 @@ impl Script {
         let mut next = 0;
         let count = self.crowd.borrow().clients.len();
         let begin = sim::now();
+        self.crowd.borrow_mut().ticks_begin();
         let patience = begin + self.plan.within + PATIENCE;
         loop {
             let passed = sim::now().saturating_sub(begin);
