@@ -285,7 +285,7 @@ impl Connection {
                 let answer = if self.ticket.is_refusing() {
                     answer::refuse(site.view(), &request)
                 } else {
-                    answer::select(site.view(), &request, server.clock.unix_seconds())
+                    answer::select(site, &server.health, &request, server.clock.unix_seconds())
                 };
                 let immediate = request.framing == http1::Framing::None
                     || request.expectation == http1::Expectation::Continue;

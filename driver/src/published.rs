@@ -26,6 +26,8 @@ pub struct Published<T, D> {
     current: SpinLock<PoolArc<T>>,
     /// Grows with each value, and when what was derived from it is no longer so.
     epoch: AtomicU64,
+    /// How many there were.
+    count: AtomicU64,
     /// A desk may have a value that was replaced.
     is_stale: AtomicBool,
     desks: PoolSlice<TryCell<Desk<T, D>>>,
@@ -47,6 +49,7 @@ impl<T, D: Derived> Published<T, D> {
             desks: PoolSlice::try_from_fn(Tag::Server, processors, desk)?,
             current: SpinLock::new(value),
             epoch: AtomicU64::new(0),
+            count: AtomicU64::new(1),
             is_stale: AtomicBool::new(false),
         })
     }
@@ -80,9 +83,15 @@ impl<T, D: Derived> Published<T, D> {
             self.epoch.fetch_add(1, Ordering::Release);
             core::mem::replace(current, value)
         });
+        self.count.fetch_add(1, Ordering::Relaxed);
         self.is_stale.store(true, Ordering::Release);
         drop(replaced);
         self.sweep();
+    }
+
+    /// Values published, the first one included.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// What was derived is no longer so, though the value is the same.

@@ -16,6 +16,7 @@ use crate::clock::{Clock, TICK_MS, ticks_of};
 use crate::connection::{Connection, HEAD_BUFFER_BYTES};
 use crate::counters::CounterSets;
 use crate::deadline::{Deadline, Timeouts, slots_of_tick};
+use crate::health::HealthTable;
 use crate::memo::Memo;
 use crate::notices::Notices;
 use crate::parameters::Parameters;
@@ -31,6 +32,8 @@ const HANDSHAKE_TICKS: u32 = ticks_of(120_000);
 pub struct Server {
     /// What is served; a desk has the heads that came lately beside it.
     pub sites: Published<PinnedSite, Memo>,
+    /// What health endpoints answer.
+    pub health: HealthTable,
     /// Bounds of requests.
     pub limits: Limits,
     /// Time.
@@ -87,7 +90,7 @@ impl Server {
         passive: &Passive,
         parameters: &Parameters,
         lists: Lists,
-        site: PinnedSite,
+        mut site: PinnedSite,
         now: u64,
     ) -> Result<Server> {
         let content_bytes_max = u64::from(parameters.content_bytes_max);
@@ -95,7 +98,11 @@ impl Server {
             0 => crate::admission::hash::digest(&nt::random::entropy(passive)?),
             seed => [u64::from(seed), 0],
         };
+        let health = HealthTable::new()?;
+        site.adopt(&health);
+        health.adopted();
         Ok(Server {
+            health,
             sites: Published::new(PoolArc::new(Tag::Site, site)?, processor::count(), || {
                 Memo::new(parameters.memo_heads)
             })?,
@@ -270,6 +277,11 @@ impl Client for Server {
         });
         if self.forget_at.load(Ordering::Relaxed) <= now && self.admission.handshakes() > 0 {
             self.waited.store(true, Ordering::Release);
+        }
+        let missed = self.health.miss(now);
+        if missed > 0 {
+            self.counters.add(Counter::HeartbeatsMissed, missed.into());
+            self.sites.forget_derived();
         }
         let waiting = self.admission.waiting();
         if waiting > 0 {
