@@ -8,8 +8,9 @@ use nt::wsk::Accept;
 use nt::{Passive, Pinned, PoolArc, Result, Rights, Status, Tag, WideString, processor};
 use wskhttpd_abi::{
     ABI_VERSION, Beat, Counter, IOCTL_BEAT, IOCTL_LOAD_SITE, IOCTL_QUERY_COUNTERS,
-    IOCTL_QUERY_HEALTH, IOCTL_QUERY_STATE, IOCTL_SWITCH_HEALTH, ListWriter, LoadSite, Loaded,
-    Reader, Record, Sentence, ServerState, Since, Switch, cut, decode, encode,
+    IOCTL_QUERY_HEALTH, IOCTL_QUERY_PARAMETERS, IOCTL_QUERY_STATE, IOCTL_SET_PARAMETER,
+    IOCTL_SWITCH_HEALTH, ListWriter, LoadSite, Loaded, Reader, Record, Sentence, ServerState,
+    SetParameter, Since, Switch, cut, decode, encode,
 };
 
 use crate::clock::TICK_MS;
@@ -18,7 +19,9 @@ use crate::server::Server;
 use crate::site::PinnedSite;
 
 /// Octets of an encoded [`Loaded`] at most.
-const LOADED_BYTES_MAX: usize = 4 + 2 + 512 + 8 + 8 + 4;
+const LOADED_BYTES_MAX: usize = SENTENCE_BYTES_MAX + 8 + 8 + 4;
+/// Octets of an encoded [`Sentence`] at most.
+const SENTENCE_BYTES_MAX: usize = 4 + 2 + 512;
 
 impl WskHttpd {
     /// Answers a request; octets of the output.
@@ -27,6 +30,8 @@ impl WskHttpd {
             IOCTL_QUERY_COUNTERS => self.query_counters(request),
             IOCTL_QUERY_STATE => self.query_state(request),
             IOCTL_QUERY_HEALTH => self.query_health(request),
+            IOCTL_QUERY_PARAMETERS => self.query_parameters(request),
+            IOCTL_SET_PARAMETER => self.set_parameter(request),
             IOCTL_LOAD_SITE => self.load_site(passive, request),
             IOCTL_SWITCH_HEALTH => {
                 let Switch { name, health } = input(request)?;
@@ -67,6 +72,33 @@ impl WskHttpd {
             at = next;
         }
         Ok(list.finish(u64::try_from(at).unwrap_or(u64::MAX), 0))
+    }
+
+    #[inline(never)]
+    fn query_parameters(&self, request: &mut Request<'_>) -> Result<usize> {
+        let Since(from) = input(request)?;
+        let mut list = ListWriter::new(request.output()).ok_or(Status::BUFFER_TOO_SMALL)?;
+        let mut at = usize::try_from(from).unwrap_or(usize::MAX);
+        while let Some(parameter) = self.parameters.at(at) {
+            if !list.push(&parameter) {
+                break;
+            }
+            at = at.saturating_add(1);
+        }
+        Ok(list.finish(u64::try_from(at).unwrap_or(u64::MAX), 0))
+    }
+
+    #[inline(never)]
+    fn set_parameter(&self, request: &mut Request<'_>) -> Result<usize> {
+        if request.output().len() < SENTENCE_BYTES_MAX {
+            return Err(Status::BUFFER_TOO_SMALL);
+        }
+        let SetParameter { name, value } = input(request)?;
+        let mut why = Sentence::new();
+        if self.parameters.change(self.server(), &name, &value, &mut why).is_some() {
+            nt::log(format_args!("parameter {name} is {value} now"));
+        }
+        encode(&why, request.output()).ok_or(Status::BUFFER_TOO_SMALL)
     }
 
     #[inline(never)]

@@ -14,6 +14,10 @@ pub trait Derived {
     fn forget(&mut self);
 }
 
+impl Derived for () {
+    fn forget(&mut self) {}
+}
+
 /// What a processor has.
 pub struct Desk<T, D> {
     epoch: u64,
