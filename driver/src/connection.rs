@@ -6,13 +6,16 @@
 use http1::Step;
 use nt::LookasideBox;
 use nt::wsk::{CHAIN_BYTES_MAX, Events, Indication, Socket};
-use wskhttpd_abi::Counter;
+use wskhttpd_abi::{Counter, Reason};
 
+use crate::access_log::Asked;
 use crate::admission::Ticket;
 use crate::answer::{self, Answer};
 use crate::batch::{Batch, stamp};
 use crate::deadline::Timeouts;
+use crate::latency::Stopwatch;
 use crate::memo::{self, Known, Memo};
+use crate::rejects::{self, Peer};
 use crate::server::Server;
 
 /// Octets of a buffer for an unfinished head: the largest head, and the empty line before it.
@@ -48,8 +51,12 @@ pub struct Connection {
     head: Option<LookasideBox<HEAD_BUFFER_BYTES>>,
     /// Decided, waiting for the end of its request's content.
     held: Option<Answer>,
+    /// What that is the answer to, where it is to be logged.
+    asked: Option<Asked>,
     stream: Option<Stream>,
     ticket: Ticket,
+    peer: Peer,
+    stopwatch: Stopwatch,
     /// Tick by which the head or the content under way must be complete; 0 = none is under way.
     request_deadline: u32,
     /// The deadline is that of the content.
@@ -69,14 +76,17 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A new connection, counted by `ticket`.
-    pub fn new(ticket: Ticket) -> Connection {
+    /// A new connection of `peer`, counted by `ticket`.
+    pub fn new(ticket: Ticket, peer: Peer) -> Connection {
         Connection {
             http: http1::Connection::new(),
             head: None,
             held: None,
+            asked: None,
             stream: None,
             ticket,
+            peer,
+            stopwatch: Stopwatch::new(peer.port),
             request_deadline: 0,
             in_content: false,
             progress: 0,
@@ -105,6 +115,7 @@ impl Connection {
             // What it sends stays with the provider until there is a place.
             return;
         }
+        self.stopwatch.turn();
         let mut batch = Batch::default();
         server.memos.with(server.site.view(), |mut memo| {
             while let Some(segment) = indication.segment() {
@@ -119,6 +130,9 @@ impl Connection {
         batch.count(server);
         if self.last && self.stream.is_none() {
             self.end(server, socket);
+        }
+        if batch.is_idle() {
+            self.stopwatch.forget();
         }
         if batch.is_idle() || socket.sends_in_flight() > 0 {
             self.set_deadline(server, socket);
@@ -217,7 +231,7 @@ impl Connection {
             && let Step::Request { request, .. } = &step
             && memo::is_repeatable(request)
         {
-            let (consumed, answer) = self.decide(server, step);
+            let (consumed, answer) = self.decide(server, step, input);
             if let Some(answer) = answer {
                 memo.learn(server.site.view(), input, consumed, answer);
             }
@@ -233,7 +247,7 @@ impl Connection {
             self.head = Some(head);
             return (consumed.saturating_add(kept), None);
         }
-        self.decide(server, step)
+        self.decide(server, step, input)
     }
 
     /// One step on an unfinished head and what follows it.
@@ -255,13 +269,13 @@ impl Connection {
             }
             return (appended, None);
         }
-        let (consumed, answer) = self.decide(server, step);
+        let (consumed, answer) = self.decide(server, step, &head);
         (consumed.saturating_sub(before), answer)
     }
 
-    /// What a step other than `Incomplete` means.
+    /// What a step other than `Incomplete` on `input` means.
     #[allow(clippy::needless_pass_by_value)] // the step is over with this
-    fn decide(&mut self, server: &Server, step: Step<'_>) -> (usize, Option<Answer>) {
+    fn decide(&mut self, server: &Server, step: Step<'_>, input: &[u8]) -> (usize, Option<Answer>) {
         let site = server.site.view();
         match step {
             Step::Request { consumed, request } => {
@@ -274,20 +288,68 @@ impl Connection {
                 };
                 let immediate = request.framing == http1::Framing::None
                     || request.expectation == http1::Expectation::Continue;
+                if server.access_log.is_on() {
+                    self.log(server, &request, answer, immediate);
+                }
                 if immediate {
                     return (consumed, answer);
                 }
                 self.held = answer;
                 (consumed, None)
             }
-            Step::ContentEnd { consumed } => (consumed, self.held.take()),
+            Step::ContentEnd { consumed } => (consumed, self.content_ended(server)),
             Step::Reject { consumed, rejection } => {
-                self.held = None;
-                server.counters.add(Counter::Rejected, 1);
-                (consumed, answer::reject(site, rejection))
+                (consumed, self.reject(server, rejection, input))
             }
             Step::Closed { consumed } | Step::Incomplete { consumed } => (consumed, None),
         }
+    }
+
+    /// Notes a request in the access log, or keeps what is to be noted when its content has ended.
+    #[cold]
+    #[inline(never)]
+    fn log(
+        &mut self,
+        server: &Server,
+        request: &http1::Request<'_>,
+        answer: Option<Answer>,
+        immediate: bool,
+    ) {
+        let log = &server.access_log;
+        match answer {
+            Some(answer) if immediate => {
+                log.answered(server.site.view(), self.peer, request, answer);
+            }
+            Some(_) => self.asked = log.asked(&server.heads, request),
+            None => {}
+        }
+    }
+
+    /// The answer to the request whose content has ended.
+    #[inline(never)]
+    fn content_ended(&mut self, server: &Server) -> Option<Answer> {
+        let answer = self.held.take()?;
+        if let Some(asked) = self.asked.take() {
+            server.access_log.answered_late(server.site.view(), self.peer, &asked, answer);
+        }
+        Some(answer)
+    }
+
+    /// The answer to what was not understood.
+    #[cold]
+    #[inline(never)]
+    fn reject(
+        &mut self,
+        server: &Server,
+        rejection: http1::Rejection,
+        input: &[u8],
+    ) -> Option<Answer> {
+        self.held = None;
+        self.asked = None;
+        server.counters.add(Counter::Rejected, 1);
+        let reason = rejects::of_request(rejection.reason);
+        server.reject(self.peer, reason, rejection.status.code(), input);
+        answer::reject(server.site.view(), rejection)
     }
 
     /// Answers a head that was answered before.
@@ -393,6 +455,9 @@ impl Connection {
         if !self.has_place(server, socket) {
             return self.wait_on(server, socket, events);
         }
+        if self.stopwatch.is_on() && self.stream.is_none() && socket.sends_in_flight() == 0 {
+            server.latency.sent(&mut self.stopwatch);
+        }
         if events == Events::SENT && self.is_plain(socket) {
             self.progress = 0;
             return self.set_deadline(server, socket);
@@ -458,7 +523,7 @@ impl Connection {
         let gone = self.peer_ended && !socket.is_gated();
         let overdue = socket.mark().passed(server.clock.ticks());
         if overdue {
-            server.held_in_vain();
+            server.held_in_vain(self.peer);
         }
         if overdue || gone || events.any(Events::STOP) {
             socket.close();
@@ -494,15 +559,17 @@ impl Connection {
         } else if self.is_sending(socket) {
             // It may be another deadline that has passed: that of a restart.
             if self.send_deadline(&server.timeouts, socket) <= now {
-                server.counters.add(Counter::TimerSend, 1);
+                server.reject(self.peer, Reason::TimerSend, 0, &[]);
                 socket.close();
             }
         } else if overdue(self.end_deadline) {
             socket.close();
         } else if overdue(self.request_deadline) {
-            let timer = if self.in_content { Counter::TimerContent } else { Counter::TimerHead };
-            server.counters.add(timer, 1);
+            let reason = if self.in_content { Reason::TimerContent } else { Reason::TimerHead };
+            let head = self.head.as_deref().unwrap_or_default();
+            server.reject(self.peer, reason, http1::Status::RequestTimeout.code(), head);
             self.held = None;
+            self.asked = None;
             let mut batch = Batch::default();
             let site = server.site.view();
             if let Some(answer) = answer::error(site, http1::Status::RequestTimeout) {
@@ -512,7 +579,7 @@ impl Connection {
             batch.count(server);
         } else if self.end_deadline == 0 && !socket.is_gated() {
             if !self.overtaken {
-                server.counters.add(Counter::TimerIdle, 1);
+                server.reject(self.peer, Reason::TimerIdle, 0, &[]);
             }
             self.last = true;
         }

@@ -2,7 +2,11 @@
 use nt::driver::Driver;
 use nt::wsk::{Options, Provider};
 use nt::{Passive, PoolArc, RegistryKey, Result, Status, Timer};
-use wskhttpd_abi::{Counter, DEVICE_LINK, DEVICE_NAME, IOCTL_QUERY_COUNTERS};
+use wskhttpd_abi::{
+    Counter, DEVICE_LINK, DEVICE_NAME, Holder, IOCTL_QUERY_COUNTERS, IOCTL_QUERY_HOLDERS,
+    IOCTL_QUERY_LATENCY, IOCTL_QUERY_REJECTS, IOCTL_READ_LOG, ListWriter, Record, Since, decode,
+    encode,
+};
 
 use crate::admission::{Left, Lists};
 use crate::clock::TICK_MS;
@@ -69,21 +73,68 @@ impl Driver for WskHttpd {
         &self,
         _passive: &Passive,
         code: u32,
-        _input: usize,
+        input: usize,
         buffer: &mut [u8],
     ) -> Result<usize> {
+        let server = self.provider.client();
         match code {
-            IOCTL_QUERY_COUNTERS => {
-                let (slots, slot_bytes) = self.provider.slots();
-                let mut counters = self.provider.client().snapshot();
-                counters.set(Counter::ConnectionsOpen, u64::from(self.provider.connections()));
-                counters.set(Counter::Slots, u64::try_from(slots).unwrap_or(0));
-                counters.set(Counter::SlotBytes, u64::try_from(slot_bytes).unwrap_or(0));
-                counters.encode(buffer).ok_or(Status::BUFFER_TOO_SMALL)
-            }
+            IOCTL_QUERY_COUNTERS => self.counters(buffer),
+            IOCTL_QUERY_LATENCY => query_latency(server, buffer),
+            IOCTL_QUERY_REJECTS => query_rejects(server, input, buffer),
+            IOCTL_QUERY_HOLDERS => query_holders(server, buffer),
+            IOCTL_READ_LOG => read_log(server, input, buffer),
             _ => Err(Status::INVALID_DEVICE_REQUEST),
         }
     }
+}
+
+impl WskHttpd {
+    fn counters(&self, buffer: &mut [u8]) -> Result<usize> {
+        let (slots, slot_bytes) = self.provider.slots();
+        let mut counters = self.provider.client().snapshot();
+        counters.set(Counter::ConnectionsOpen, u64::from(self.provider.connections()));
+        counters.set(Counter::Slots, u64::try_from(slots).unwrap_or(0));
+        counters.set(Counter::SlotBytes, u64::try_from(slot_bytes).unwrap_or(0));
+        counters.encode(buffer).ok_or(Status::BUFFER_TOO_SMALL)
+    }
+}
+
+/// The `input` first octets of a buffer as a record.
+fn record<R: Record>(input: usize, buffer: &[u8]) -> Result<R> {
+    decode(buffer.get(..input).unwrap_or_default()).ok_or(Status::INVALID_PARAMETER)
+}
+
+#[inline(never)]
+fn query_latency(server: &Server, buffer: &mut [u8]) -> Result<usize> {
+    encode(&server.latency.snapshot(), buffer).ok_or(Status::BUFFER_TOO_SMALL)
+}
+
+#[inline(never)]
+fn query_rejects(server: &Server, input: usize, buffer: &mut [u8]) -> Result<usize> {
+    let Since(since) = record(input, buffer)?;
+    server.rejects.ring().read(since, buffer).ok_or(Status::BUFFER_TOO_SMALL)
+}
+
+#[inline(never)]
+fn query_holders(server: &Server, buffer: &mut [u8]) -> Result<usize> {
+    let mut list = ListWriter::new(buffer).ok_or(Status::BUFFER_TOO_SMALL)?;
+    for (holder, connections) in server.admission.top() {
+        if !list.push(&Holder { address: holder.address(), connections }) {
+            break;
+        }
+    }
+    Ok(list.finish(0, 0))
+}
+
+/// An empty list while the log is off.
+#[inline(never)]
+fn read_log(server: &Server, input: usize, buffer: &mut [u8]) -> Result<usize> {
+    let Since(since) = record(input, buffer)?;
+    let octets = match server.access_log.ring() {
+        Some(ring) => ring.read(since, buffer),
+        None => ListWriter::new(buffer).map(|list| list.finish(since, 0)),
+    };
+    octets.ok_or(Status::BUFFER_TOO_SMALL)
 }
 
 /// Says in people's words why listening failed.

@@ -19,6 +19,10 @@
 //! | [`deadline`] | when a connection has waited long enough |
 //! | [`clock`] | the time, and the Date of responses |
 //! | [`counters`] | what happened how often |
+//! | [`latency`] | how long turns take |
+//! | [`rejects`] | what was refused, and why |
+//! | [`access_log`] | what was asked |
+//! | [`ring`] | the last of many things, for who reads in time |
 //! | [`sync`] | what shared state is made of |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -34,6 +38,7 @@
     )
 )]
 
+pub mod access_log;
 pub mod admission;
 pub mod answer;
 pub mod batch;
@@ -42,10 +47,13 @@ pub mod connection;
 pub mod counters;
 pub mod deadline;
 pub mod driver;
+pub mod latency;
 pub mod memo;
 pub mod notices;
 pub mod parameters;
 pub mod pressure;
+pub mod rejects;
+pub mod ring;
 pub mod server;
 pub mod site;
 pub mod sync;

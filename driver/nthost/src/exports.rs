@@ -22,8 +22,8 @@ use crate::nt::routine::MmGetSystemRoutineAddress;
 use crate::nt::spinlock::{KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock};
 use crate::nt::thread::{ObReferenceObjectByHandle, ObfDereferenceObject, PsCreateSystemThread};
 use crate::nt::time::{
-    KeGetCurrentProcessorNumberEx, KeQueryActiveProcessorCountEx, KeQuerySystemTime,
-    KeQuerySystemTimePrecise,
+    KeGetCurrentProcessorNumberEx, KeQueryActiveProcessorCountEx, KeQueryPerformanceCounter,
+    KeQuerySystemTime, KeQuerySystemTimePrecise,
 };
 use crate::nt::timer::{
     KeCancelTimer, KeFlushQueuedDpcs, KeInitializeDpc, KeInitializeTimer, KeSetTimerEx,
@@ -62,7 +62,8 @@ exports! {
         IoDeleteSymbolicLink IoFreeMdl IoInitializeIrp IoReuseIrp IofCompleteRequest
         KeAcquireSpinLockRaiseToDpc KeBugCheckEx KeCancelTimer KeClearEvent KeFlushQueuedDpcs
         KeGetCurrentProcessorNumberEx KeInitializeDpc KeInitializeEvent KeInitializeTimer
-        KeQueryActiveProcessorCountEx KeQuerySystemTime KeQuerySystemTimePrecise KeReleaseSpinLock
+        KeQueryActiveProcessorCountEx KeQueryPerformanceCounter KeQuerySystemTime
+        KeQuerySystemTimePrecise KeReleaseSpinLock
         KeSetEvent KeSetTimerEx KeWaitForSingleObject MmBuildMdlForNonPagedPool
         MmGetSystemRoutineAddress MmMapLockedPagesSpecifyCache ObReferenceObjectByHandle
         ObfDereferenceObject PsCreateSystemThread

@@ -152,9 +152,13 @@ impl Machine {
         self.host.as_ref().unwrap().lose_listeners();
     }
 
+    /// One request to the control device.
+    pub fn control(&self, code: u32, input: &[u8], output: usize) -> Result<Vec<u8>, i32> {
+        self.host.as_ref().unwrap().device_control(DEVICE_NAME, code, input, output)
+    }
+
     pub fn counters(&self) -> Counters {
-        let host = self.host.as_ref().unwrap();
-        let output = host.device_control(DEVICE_NAME, IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES);
+        let output = self.control(IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES);
         Counters::decode(&output.unwrap()).unwrap()
     }
 
