@@ -13,6 +13,7 @@ use crate::clock::unix_ms;
 use crate::connection::HEAD_BUFFER_BYTES;
 use crate::rejects::Peer;
 use crate::ring::Ring;
+use crate::trace;
 
 /// Records that are kept: about 3 MiB.
 const KEPT: usize = 16_384;
@@ -68,7 +69,7 @@ impl AccessLog {
         let Some((ring, prepared)) = self.0.as_ref().zip(site.prepared(answer.response)) else {
             return;
         };
-        ring.push(Access {
+        let access = Access {
             time_ms: unix_ms(),
             address: peer.address,
             port: peer.port,
@@ -76,7 +77,9 @@ impl AccessLog {
             status: prepared.status,
             octets: answer.octets(site, &prepared),
             target,
-        });
+        };
+        trace::answered(&access);
+        ring.push(access);
     }
 
     /// What is asked, to be kept until it is answered; `None` when memory is short, or the log is

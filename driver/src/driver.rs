@@ -13,6 +13,7 @@ use crate::clock::TICK_MS;
 use crate::parameters::Parameters;
 use crate::server::Server;
 use crate::site::PinnedSite;
+use crate::trace;
 
 /// The running driver.
 pub struct WskHttpd {
@@ -50,6 +51,7 @@ impl Driver for WskHttpd {
             provider.stop(passive);
         })?;
         nt::log(format_args!("listening on {}", provider.local_address()));
+        trace::started(provider.local_address());
         Ok(WskHttpd { provider, timer })
     }
 
@@ -67,6 +69,7 @@ impl Driver for WskHttpd {
             nt::bug_check("connection count not returned", left.addresses);
         }
         nt::log(format_args!("stopped"));
+        trace::stopped();
     }
 
     fn control(

@@ -23,6 +23,7 @@
 //! | [`rejects`] | what was refused, and why |
 //! | [`access_log`] | what was asked |
 //! | [`ring`] | the last of many things, for who reads in time |
+//! | [`trace`] | what is told to who traces |
 //! | [`sync`] | what shared state is made of |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -57,5 +58,6 @@ pub mod ring;
 pub mod server;
 pub mod site;
 pub mod sync;
+pub mod trace;
 
 pub use driver::WskHttpd;

@@ -25,6 +25,7 @@ use crate::pressure::Pressure;
 use crate::rejects::{self, Peer, Rejects};
 use crate::ring::Ring;
 use crate::site::PinnedSite;
+use crate::trace;
 
 /// Ticks after which a request has died without a word: SYN-ACKs are repeated for less than that.
 const HANDSHAKE_TICKS: u32 = ticks_of(120_000);
@@ -177,6 +178,7 @@ impl Server {
     #[cold]
     pub fn reject(&self, peer: Peer, reason: wskhttpd_abi::Reason, status: u16, octets: &[u8]) {
         self.rejects.note(&self.counters, peer, reason, status, octets);
+        trace::rejected(peer, reason, status);
     }
 
     fn refused(&self, remote: &SocketAddr, refused: Refused, is_answered: bool) {
@@ -329,13 +331,16 @@ impl Client for Server {
             Listening::Closed => self.admission.forget_requests(),
             Listening::Lost => {
                 self.counters.add(Counter::ListenersLost, 1);
+                trace::listener_lost();
                 nt::log(format_args!("the listening socket died; another one will be opened"));
             }
             Listening::Restored => {
                 self.counters.add(Counter::ListenersRestored, 1);
+                trace::listener_restored();
                 nt::log(format_args!("listening again"));
             }
             Listening::Failed(status, wait_ms) => {
+                trace::listener_failed(status, wait_ms);
                 nt::log(format_args!("cannot listen again: {status}; next try in {wait_ms} ms"));
             }
         }

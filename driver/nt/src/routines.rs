@@ -42,12 +42,13 @@ static TIME_PRECISE: Routine = Routine::new("KeQuerySystemTimePrecise");
 static TIME: Routine = Routine::new("KeQuerySystemTime");
 /// In older kernels it is of the HAL, where a lookup finds it and an import does not.
 static COUNTER: Routine = Routine::new("KeQueryPerformanceCounter");
+static REGISTER_PROVIDER: Routine = Routine::new("EtwRegister");
 
 /// Looks all of them up.
 pub(crate) fn find(_passive: &Passive) {
     let pool = [&ALLOCATE_POOL2, &INITIALIZE_LOOKASIDE, &DELETE_LOOKASIDE];
-    let time = [&TIME_PRECISE, &TIME, &COUNTER];
-    pool.into_iter().chain(time).for_each(Routine::find);
+    let others = [&TIME_PRECISE, &TIME, &COUNTER, &REGISTER_PROVIDER];
+    pool.into_iter().chain(others).for_each(Routine::find);
 }
 
 /// `ExAllocatePool2`; without it, `ExAllocatePoolWithTag` and zeroes.
@@ -83,4 +84,10 @@ pub(crate) fn query_system_time() -> KE_QUERY_SYSTEM_TIME {
 pub(crate) fn query_performance_counter() -> KE_QUERY_PERFORMANCE_COUNTER {
     // SAFETY: R1, as above.
     unsafe { core::mem::transmute::<PVOID, KE_QUERY_PERFORMANCE_COUNTER>(COUNTER.address()) }
+}
+
+/// True when the kernel has ETW. Its functions are imported: a kernel without them loads an image
+/// that names them, as long as nobody calls them.
+pub(crate) fn has_tracing() -> bool {
+    !REGISTER_PROVIDER.address().is_null()
 }

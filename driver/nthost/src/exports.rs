@@ -4,6 +4,7 @@ use crate::nt::bugcheck::KeBugCheckEx;
 use crate::nt::device::{
     IoCreateDevice, IoCreateSymbolicLink, IoDeleteDevice, IoDeleteSymbolicLink, IofCompleteRequest,
 };
+use crate::nt::etw::{EtwRegister, EtwSetInformation, EtwUnregister, EtwWriteTransfer};
 use crate::nt::event::{KeClearEvent, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject};
 use crate::nt::file::{ZwCreateFile, ZwQueryInformationFile, ZwReadFile};
 use crate::nt::handle::ZwClose;
@@ -56,7 +57,7 @@ macro_rules! exports {
 
 exports! {
     "ntoskrnl.exe":
-        DbgPrint ExAllocatePool2 ExAllocatePoolWithTag ExDeleteLookasideListEx ExFreePoolWithTag
+        DbgPrint EtwRegister EtwSetInformation EtwUnregister EtwWriteTransfer ExAllocatePool2 ExAllocatePoolWithTag ExDeleteLookasideListEx ExFreePoolWithTag
         ExInitializeLookasideListEx ExpInterlockedPopEntrySList ExpInterlockedPushEntrySList
         IoAllocateMdl IoBuildPartialMdl IoCreateDevice IoCreateSymbolicLink IoDeleteDevice
         IoDeleteSymbolicLink IoFreeMdl IoInitializeIrp IoReuseIrp IofCompleteRequest

@@ -68,6 +68,7 @@ rules! {
     BugCheck = 110: "the driver does not stop the machine",
     Wait = 112: "every wait ends: one that does not is a hung start or unload",
     Unload = 113: "nothing of the driver runs when its entry failed or its unload returned",
+    Tracing = 114: "a trace provider is registered when it writes, and unregistered once",
     Inspect = 111: "an inspect ID is completed once, with accept or reject",
 }
 
