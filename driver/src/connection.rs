@@ -4,8 +4,8 @@
 //! discarded until the peer ends too or the drain deadline), closed. All of it runs in the hands
 //! of the connection's one runner.
 use http1::Step;
-use nt::LookasideBox;
 use nt::wsk::{CHAIN_BYTES_MAX, Events, Indication, Socket};
+use nt::{LookasideBox, Pinned, PoolArc, processor};
 use wskhttpd_abi::{Counter, Reason};
 
 use crate::access_log::Asked;
@@ -17,6 +17,7 @@ use crate::latency::Stopwatch;
 use crate::memo::{self, Known, Memo};
 use crate::rejects::{self, Peer};
 use crate::server::Server;
+use crate::site::PinnedSite;
 
 /// Octets of a buffer for an unfinished head: the largest head, and the empty line before it.
 pub const HEAD_BUFFER_BYTES: usize = 16_384 + 2;
@@ -37,8 +38,8 @@ const OVERTAKEN_TICKS: u32 = 2;
 const STOP_DRAIN_TICKS: u32 = 2;
 
 /// The part of a large body that was not submitted yet.
-#[derive(Clone, Copy)]
 struct Stream {
+    image: PoolArc<Pinned>,
     offset: usize,
     octets: usize,
 }
@@ -51,6 +52,8 @@ pub struct Connection {
     head: Option<LookasideBox<HEAD_BUFFER_BYTES>>,
     /// Decided, waiting for the end of its request's content.
     held: Option<Answer>,
+    /// By which site that was, while there is one: another may be published meanwhile.
+    held_by: Option<PoolArc<PinnedSite>>,
     /// What that is the answer to, where it is to be logged.
     asked: Option<Asked>,
     stream: Option<Stream>,
@@ -82,6 +85,7 @@ impl Connection {
             http: http1::Connection::new(),
             head: None,
             held: None,
+            held_by: None,
             asked: None,
             stream: None,
             ticket,
@@ -117,15 +121,16 @@ impl Connection {
         }
         self.stopwatch.turn();
         let mut batch = Batch::default();
-        server.memos.with(server.site.view(), |mut memo| {
-            while let Some(segment) = indication.segment() {
-                let taken = self.feed(server, socket, &mut batch, memo.as_deref_mut(), segment);
-                indication.consume(taken);
-                if taken < segment.len() || socket.is_closing() {
-                    break;
-                }
+        let mut turn = server.sites.turn(processor::current());
+        let (site, mut memo) = turn.parts();
+        while let Some(segment) = indication.segment() {
+            let taken = self.feed(server, site, socket, &mut batch, memo.as_deref_mut(), segment);
+            indication.consume(taken);
+            if taken < segment.len() || socket.is_closing() {
+                break;
             }
-        });
+        }
+        drop(turn);
         batch.submit(socket);
         batch.count(server);
         if self.last && self.stream.is_none() {
@@ -183,6 +188,7 @@ impl Connection {
     fn feed(
         &mut self,
         server: &Server,
+        site: &PoolArc<PinnedSite>,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
         mut memo: Option<&mut Memo>,
@@ -198,16 +204,19 @@ impl Connection {
             let mut memo = memo.as_deref_mut().filter(|_| may_repeat);
             if let Some(known) = memo.as_deref_mut().and_then(|memo| memo.find(rest)) {
                 at = at.saturating_add(known.head_bytes());
-                self.put_known(server, socket, batch, known);
+                self.put_known(server, site, socket, batch, known);
                 continue;
             }
             let (taken, answer) = match self.head.take() {
-                None => self.step(server, memo, rest),
-                Some(head) => self.step_head(server, head, rest),
+                None => self.step(server, site, memo, rest),
+                Some(head) => self.step_head(server, site, head, rest),
             };
             at = at.saturating_add(taken);
             match answer {
-                Some(answer) => self.put(server, socket, batch, answer),
+                Some(answer) => match self.held_by.take() {
+                    None => self.put(server, site, socket, batch, answer),
+                    Some(site) => self.put(server, &site, socket, batch, answer),
+                },
                 None if taken == 0 => {
                     // Neither taken nor answered: memory for the unfinished head is short.
                     socket.close();
@@ -223,6 +232,7 @@ impl Connection {
     fn step(
         &mut self,
         server: &Server,
+        site: &PoolArc<PinnedSite>,
         memo: Option<&mut Memo>,
         input: &[u8],
     ) -> (usize, Option<Answer>) {
@@ -231,9 +241,9 @@ impl Connection {
             && let Step::Request { request, .. } = &step
             && memo::is_repeatable(request)
         {
-            let (consumed, answer) = self.decide(server, step, input);
+            let (consumed, answer) = self.decide(server, site, step, input);
             if let Some(answer) = answer {
-                memo.learn(server.site.view(), input, consumed, answer);
+                memo.learn(site.view(), input, consumed, answer);
             }
             return (consumed, answer);
         }
@@ -247,7 +257,7 @@ impl Connection {
             self.head = Some(head);
             return (consumed.saturating_add(kept), None);
         }
-        self.decide(server, step, input)
+        self.decide(server, site, step, input)
     }
 
     /// One step on an unfinished head and what follows it.
@@ -256,6 +266,7 @@ impl Connection {
     fn step_head(
         &mut self,
         server: &Server,
+        site: &PoolArc<PinnedSite>,
         mut head: LookasideBox<HEAD_BUFFER_BYTES>,
         input: &[u8],
     ) -> (usize, Option<Answer>) {
@@ -269,37 +280,43 @@ impl Connection {
             }
             return (appended, None);
         }
-        let (consumed, answer) = self.decide(server, step, &head);
+        let (consumed, answer) = self.decide(server, site, step, &head);
         (consumed.saturating_sub(before), answer)
     }
 
     /// What a step other than `Incomplete` on `input` means.
     #[allow(clippy::needless_pass_by_value)] // the step is over with this
-    fn decide(&mut self, server: &Server, step: Step<'_>, input: &[u8]) -> (usize, Option<Answer>) {
-        let site = server.site.view();
+    fn decide(
+        &mut self,
+        server: &Server,
+        site: &PoolArc<PinnedSite>,
+        step: Step<'_>,
+        input: &[u8],
+    ) -> (usize, Option<Answer>) {
         match step {
             Step::Request { consumed, request } => {
                 // What follows is another request, or content: it has time of its own.
                 self.request_deadline = 0;
                 let answer = if self.ticket.is_refusing() {
-                    answer::refuse(site, &request)
+                    answer::refuse(site.view(), &request)
                 } else {
-                    answer::select(site, &request, server.clock.unix_seconds())
+                    answer::select(site.view(), &request, server.clock.unix_seconds())
                 };
                 let immediate = request.framing == http1::Framing::None
                     || request.expectation == http1::Expectation::Continue;
                 if server.access_log.is_on() {
-                    self.log(server, &request, answer, immediate);
+                    self.log(server, site, &request, answer, immediate);
                 }
                 if immediate {
                     return (consumed, answer);
                 }
                 self.held = answer;
+                self.held_by = Some(site.clone());
                 (consumed, None)
             }
             Step::ContentEnd { consumed } => (consumed, self.content_ended(server)),
             Step::Reject { consumed, rejection } => {
-                (consumed, self.reject(server, rejection, input))
+                (consumed, self.reject(server, site, rejection, input))
             }
             Step::Closed { consumed } | Step::Incomplete { consumed } => (consumed, None),
         }
@@ -311,6 +328,7 @@ impl Connection {
     fn log(
         &mut self,
         server: &Server,
+        site: &PoolArc<PinnedSite>,
         request: &http1::Request<'_>,
         answer: Option<Answer>,
         immediate: bool,
@@ -318,7 +336,7 @@ impl Connection {
         let log = &server.access_log;
         match answer {
             Some(answer) if immediate => {
-                log.answered(server.site.view(), self.peer, request, answer);
+                log.answered(site.view(), self.peer, request, answer);
             }
             Some(_) => self.asked = log.asked(&server.heads, request),
             None => {}
@@ -329,8 +347,8 @@ impl Connection {
     #[inline(never)]
     fn content_ended(&mut self, server: &Server) -> Option<Answer> {
         let answer = self.held.take()?;
-        if let Some(asked) = self.asked.take() {
-            server.access_log.answered_late(server.site.view(), self.peer, &asked, answer);
+        if let Some((asked, site)) = self.asked.take().zip(self.held_by.as_ref()) {
+            server.access_log.answered_late(site.view(), self.peer, &asked, answer);
         }
         Some(answer)
     }
@@ -341,15 +359,15 @@ impl Connection {
     fn reject(
         &mut self,
         server: &Server,
+        site: &PoolArc<PinnedSite>,
         rejection: http1::Rejection,
         input: &[u8],
     ) -> Option<Answer> {
-        self.held = None;
-        self.asked = None;
+        (self.held, self.held_by, self.asked) = (None, None, None);
         server.counters.add(Counter::Rejected, 1);
         let reason = rejects::of_request(rejection.reason);
         server.reject(self.peer, reason, rejection.status.code(), input);
-        answer::reject(server.site.view(), rejection)
+        answer::reject(site.view(), rejection)
     }
 
     /// Answers a head that was answered before.
@@ -357,6 +375,7 @@ impl Connection {
     fn put_known(
         &mut self,
         server: &Server,
+        site: &PoolArc<PinnedSite>,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
         known: &Known,
@@ -364,7 +383,7 @@ impl Connection {
         let Some(answer) = known.answer() else { return };
         self.request_deadline = 0;
         let Some((response, date_offset, status)) = known.response() else {
-            return self.put(server, socket, batch, answer);
+            return self.put(server, site, socket, batch, answer);
         };
         let Some(copied) = batch.copy(socket, response) else { return socket.close() };
         if date_offset != 0
@@ -389,6 +408,7 @@ impl Connection {
     fn put(
         &mut self,
         server: &Server,
+        site: &PinnedSite,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
         answer: Answer,
@@ -396,7 +416,8 @@ impl Connection {
         if self.last {
             return;
         }
-        let site = server.site.view();
+        let image = site.image();
+        let site = site.view();
         let Some(prepared) = site.prepared(answer.response) else { return socket.close() };
         let head = prepared.head;
         let fields = answer.fields(site);
@@ -420,30 +441,32 @@ impl Connection {
         batch.add_octets(octets);
         batch.answered(prepared.status);
         if copied.len() < body.len() {
-            self.stream = Some(Stream { offset, octets: body.len() });
-            self.stream_on(server, socket, batch);
+            self.stream = Some(Stream { image: image.clone(), offset, octets: body.len() });
+            self.stream_on(socket, batch);
         }
         self.put_done(answer);
     }
 
     /// Submits the next parts of a large body, as far as they may be in flight.
-    fn stream_on(&mut self, server: &Server, socket: &mut Socket<'_, Server>, batch: &mut Batch) {
-        while let Some(stream) = self.stream {
+    fn stream_on(&mut self, socket: &mut Socket<'_, Server>, batch: &mut Batch) {
+        while let Some(stream) = &mut self.stream {
             if socket.sends_in_flight() >= STREAM_SENDS_MAX || socket.is_closing() {
                 return;
             }
             let part = stream.octets.min(CHAIN_BYTES_MAX);
             let chained = batch
                 .chain_room(socket)
-                .is_some_and(|out| out.chain(server.site.image(), stream.offset, part));
+                .is_some_and(|out| out.chain(&stream.image, stream.offset, part));
             if !chained {
                 return socket.close();
             }
             batch.submit(socket);
             batch.add_octets(part);
-            let octets = stream.octets.saturating_sub(part);
-            let offset = stream.offset.saturating_add(part);
-            self.stream = (octets > 0).then_some(Stream { offset, octets });
+            stream.octets = stream.octets.saturating_sub(part);
+            stream.offset = stream.offset.saturating_add(part);
+            if stream.octets == 0 {
+                self.stream = None;
+            }
         }
     }
 
@@ -476,7 +499,7 @@ impl Connection {
         }
         if events.any(Events::SENT) && self.stream.is_some() {
             let mut batch = Batch::default();
-            self.stream_on(server, socket, &mut batch);
+            self.stream_on(socket, &mut batch);
             batch.count(server);
         }
         if events.any(Events::TICK) && self.time_passed(server, socket) {
@@ -568,12 +591,11 @@ impl Connection {
             let reason = if self.in_content { Reason::TimerContent } else { Reason::TimerHead };
             let head = self.head.as_deref().unwrap_or_default();
             server.reject(self.peer, reason, http1::Status::RequestTimeout.code(), head);
-            self.held = None;
-            self.asked = None;
+            (self.held, self.held_by, self.asked) = (None, None, None);
             let mut batch = Batch::default();
-            let site = server.site.view();
-            if let Some(answer) = answer::error(site, http1::Status::RequestTimeout) {
-                self.put(server, socket, &mut batch, answer);
+            let site = server.sites.current();
+            if let Some(answer) = answer::error(site.view(), http1::Status::RequestTimeout) {
+                self.put(server, &site, socket, &mut batch, answer);
             }
             batch.submit(socket);
             batch.count(server);

@@ -1,12 +1,8 @@
 //! The order of starting and stopping.
-use nt::driver::Driver;
+use nt::driver::{Driver, Request};
 use nt::wsk::{Options, Provider};
-use nt::{Passive, PoolArc, RegistryKey, Result, Status, Timer};
-use wskhttpd_abi::{
-    Counter, DEVICE_LINK, DEVICE_NAME, Holder, IOCTL_QUERY_COUNTERS, IOCTL_QUERY_HOLDERS,
-    IOCTL_QUERY_LATENCY, IOCTL_QUERY_REJECTS, IOCTL_READ_LOG, ListWriter, Record, Since, decode,
-    encode,
-};
+use nt::{Passive, PoolArc, RegistryKey, Result, Rights, Status, Timer, TryCell};
+use wskhttpd_abi::{DEVICE_LINK, DEVICE_NAME, Sentence};
 
 use crate::admission::{Left, Lists};
 use crate::clock::TICK_MS;
@@ -17,7 +13,9 @@ use crate::trace;
 
 /// The running driver.
 pub struct WskHttpd {
-    provider: PoolArc<Provider<Server>>,
+    pub(crate) provider: PoolArc<Provider<Server>>,
+    /// Taken by who loads a site: one at a time.
+    pub(crate) loading: TryCell<()>,
     timer: Timer<Provider<Server>>,
 }
 
@@ -30,7 +28,7 @@ impl Driver for WskHttpd {
     #[inline(never)]
     fn start(passive: &Passive, key: Option<&RegistryKey>) -> Result<WskHttpd> {
         let mut parameters = Parameters::read(passive, key)?;
-        let site = PinnedSite::load(passive, &mut parameters.site_image)?;
+        let site = first_site(passive, &mut parameters)?;
         let now = nt::time::system_ticks();
         let lists = core::mem::replace(&mut parameters.lists, Lists::empty()?);
         let server = Server::new(passive, &parameters, lists, site, now)?;
@@ -52,7 +50,7 @@ impl Driver for WskHttpd {
         })?;
         nt::log(format_args!("listening on {}", provider.local_address()));
         trace::started(provider.local_address());
-        Ok(WskHttpd { provider, timer })
+        Ok(WskHttpd { provider, loading: TryCell::new(()), timer })
     }
 
     /// No new connections; what is under way gets `StopMs`, for which the timer goes on.
@@ -72,72 +70,18 @@ impl Driver for WskHttpd {
         trace::stopped();
     }
 
-    fn control(
-        &self,
-        _passive: &Passive,
-        code: u32,
-        input: usize,
-        buffer: &mut [u8],
-    ) -> Result<usize> {
-        let server = self.provider.client();
-        match code {
-            IOCTL_QUERY_COUNTERS => self.counters(buffer),
-            IOCTL_QUERY_LATENCY => query_latency(server, buffer),
-            IOCTL_QUERY_REJECTS => query_rejects(server, input, buffer),
-            IOCTL_QUERY_HOLDERS => query_holders(server, buffer),
-            IOCTL_READ_LOG => read_log(server, input, buffer),
-            _ => Err(Status::INVALID_DEVICE_REQUEST),
-        }
+    fn control(&self, passive: &Passive, request: &mut Request<'_>) -> Result<usize> {
+        self.answer(passive, request)
     }
 }
 
-impl WskHttpd {
-    fn counters(&self, buffer: &mut [u8]) -> Result<usize> {
-        let (slots, slot_bytes) = self.provider.slots();
-        let mut counters = self.provider.client().snapshot();
-        counters.set(Counter::ConnectionsOpen, u64::from(self.provider.connections()));
-        counters.set(Counter::Slots, u64::try_from(slots).unwrap_or(0));
-        counters.set(Counter::SlotBytes, u64::try_from(slot_bytes).unwrap_or(0));
-        counters.encode(buffer).ok_or(Status::BUFFER_TOO_SMALL)
-    }
-}
-
-/// The `input` first octets of a buffer as a record.
-fn record<R: Record>(input: usize, buffer: &[u8]) -> Result<R> {
-    decode(buffer.get(..input).unwrap_or_default()).ok_or(Status::INVALID_PARAMETER)
-}
-
+/// The site that `SiteImage` names.
 #[inline(never)]
-fn query_latency(server: &Server, buffer: &mut [u8]) -> Result<usize> {
-    encode(&server.latency.snapshot(), buffer).ok_or(Status::BUFFER_TOO_SMALL)
-}
-
-#[inline(never)]
-fn query_rejects(server: &Server, input: usize, buffer: &mut [u8]) -> Result<usize> {
-    let Since(since) = record(input, buffer)?;
-    server.rejects.ring().read(since, buffer).ok_or(Status::BUFFER_TOO_SMALL)
-}
-
-#[inline(never)]
-fn query_holders(server: &Server, buffer: &mut [u8]) -> Result<usize> {
-    let mut list = ListWriter::new(buffer).ok_or(Status::BUFFER_TOO_SMALL)?;
-    for (holder, connections) in server.admission.top() {
-        if !list.push(&Holder { address: holder.address(), connections }) {
-            break;
-        }
-    }
-    Ok(list.finish(0, 0))
-}
-
-/// An empty list while the log is off.
-#[inline(never)]
-fn read_log(server: &Server, input: usize, buffer: &mut [u8]) -> Result<usize> {
-    let Since(since) = record(input, buffer)?;
-    let octets = match server.access_log.ring() {
-        Some(ring) => ring.read(since, buffer),
-        None => ListWriter::new(buffer).map(|list| list.finish(since, 0)),
-    };
-    octets.ok_or(Status::BUFFER_TOO_SMALL)
+fn first_site(passive: &Passive, parameters: &mut Parameters) -> Result<PinnedSite> {
+    let path = &mut parameters.site_image;
+    let mut why = Sentence::new();
+    let site = PinnedSite::load(passive, path, Rights::Driver, &mut why);
+    site.inspect_err(|_| nt::log(format_args!("SiteImage {path}: {why}")))
 }
 
 /// Says in people's words why listening failed.

@@ -8,6 +8,8 @@
 //! | [`driver`] | the order of starting and stopping |
 //! | [`parameters`] | what the registry may say |
 //! | [`site`] | loading and validating the image |
+//! | [`published`] | one site for all processors, replaced while it is in use |
+//! | [`control`] | what tools ask for |
 //! | [`server`] | which connection gets in, what each event means |
 //! | [`connection`] | one connection: octets to requests, requests to sends |
 //! | [`answer`] | one request: which prepared response |
@@ -22,6 +24,7 @@
 //! | [`latency`] | how long turns take |
 //! | [`rejects`] | what was refused, and why |
 //! | [`access_log`] | what was asked |
+//! | `reports` | what tools are told of these |
 //! | [`ring`] | the last of many things, for who reads in time |
 //! | [`trace`] | what is told to who traces |
 //! | [`sync`] | what shared state is made of |
@@ -45,6 +48,7 @@ pub mod answer;
 pub mod batch;
 pub mod clock;
 pub mod connection;
+pub mod control;
 pub mod counters;
 pub mod deadline;
 pub mod driver;
@@ -53,7 +57,9 @@ pub mod memo;
 pub mod notices;
 pub mod parameters;
 pub mod pressure;
+pub mod published;
 pub mod rejects;
+mod reports;
 pub mod ring;
 pub mod server;
 pub mod site;

@@ -2,13 +2,15 @@
 //!
 //! Clients that keep a connection, and probes, repeat their heads octet for octet. A decision is a
 //! function of the head, the site and the parameters, unless a condition or a range takes part in
-//! it; so an equal head is answered without being parsed. Each processor has a memo of its own.
+//! it; so an equal head is answered without being parsed. Each processor has a memo of its own, at
+//! its desk.
 use arrayvec::ArrayVec;
 use http1::{Framing, Request};
-use nt::{PoolSlice, Result, Tag, TryCell, processor};
+use nt::{PoolSlice, Result, Tag};
 use response_cache::Site;
 
 use crate::answer::{Answer, Content};
+use crate::published::Derived;
 
 /// Octets of a head that is remembered at most.
 const HEAD_BYTES_MAX: usize = 1_024;
@@ -78,11 +80,18 @@ impl Known {
 /// The heads of one processor.
 pub struct Memo {
     known: PoolSlice<Known>,
-    /// Of the site that was asked.
-    generation: u64,
 }
 
 impl Memo {
+    /// An empty one of so many heads; 0 = nothing is remembered.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES`.
+    pub fn new(heads: u32) -> Result<Memo> {
+        let heads = usize::try_from(heads).unwrap_or(0);
+        Ok(Memo { known: PoolSlice::from_fn(Tag::Server, heads, |_| Known::EMPTY)? })
+    }
+
     /// The head that `input` begins with, if it is known.
     #[inline]
     pub fn find(&self, input: &[u8]) -> Option<&Known> {
@@ -106,14 +115,12 @@ impl Memo {
     fn place(&self, key: u64) -> Option<usize> {
         usize::try_from(key.wrapping_shr(32)).ok()?.checked_rem(self.known.len())
     }
+}
 
-    /// Forgets what another site was asked.
-    fn belong_to(&mut self, generation: u64) {
-        if self.generation != generation {
-            self.generation = generation;
-            for known in self.known.iter_mut() {
-                known.answer = None;
-            }
+impl Derived for Memo {
+    fn forget(&mut self) {
+        for known in self.known.iter_mut() {
+            known.answer = None;
         }
     }
 }
@@ -132,43 +139,4 @@ fn key(input: &[u8]) -> Option<u64> {
         (key.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(ODD)
     };
     Some(words.iter().fold(0, fold))
-}
-
-/// All processors' memos.
-pub struct Memos {
-    memos: PoolSlice<TryCell<Memo>>,
-}
-
-impl Memos {
-    /// Empty ones of so many heads each; 0 = nothing is remembered.
-    ///
-    /// # Errors
-    /// `INSUFFICIENT_RESOURCES`.
-    pub fn new(heads: u32) -> Result<Memos> {
-        let heads = usize::try_from(heads).unwrap_or(0);
-        let memo = |_| {
-            let known = PoolSlice::from_fn(Tag::Server, heads, |_| Known::EMPTY)?;
-            Ok(TryCell::new(Memo { known, generation: 0 }))
-        };
-        let processors = if heads == 0 { 0 } else { processor::count() };
-        Ok(Memos { memos: PoolSlice::try_from_fn(Tag::Server, processors, memo)? })
-    }
-
-    /// Runs `f` with the memo of the processor that runs this code; without one where there is
-    /// none, or somebody who was interrupted here has it. IRQL <= DISPATCH.
-    #[inline]
-    pub fn with<R>(&self, site: Site<'_>, f: impl FnOnce(Option<&mut Memo>) -> R) -> R {
-        let memo = match self.memos.len() {
-            0 => None,
-            count => processor::current().checked_rem(count).and_then(|at| self.memos.get(at)),
-        };
-        let Some(memo) = memo else { return f(None) };
-        memo.try_with(|memo| match memo {
-            Some(memo) => {
-                memo.belong_to(site.generation());
-                f(Some(memo))
-            }
-            None => f(None),
-        })
-    }
 }

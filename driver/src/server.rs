@@ -6,7 +6,7 @@ use http1::Limits;
 use nt::wsk::{
     Client, Door, Events, Indication, InspectId, Inspection, Listening, Seat, Socket, Sweep,
 };
-use nt::{Lookaside, Passive, Result, Tag};
+use nt::{Lookaside, Passive, PoolArc, Result, Tag, processor};
 use wskhttpd_abi::{Counter, Counters};
 
 use crate::access_log::AccessLog;
@@ -18,10 +18,11 @@ use crate::connection::{Connection, HEAD_BUFFER_BYTES};
 use crate::counters::CounterSets;
 use crate::deadline::{Deadline, Timeouts, slots_of_tick};
 use crate::latency::Histograms;
-use crate::memo::Memos;
+use crate::memo::Memo;
 use crate::notices::Notices;
 use crate::parameters::Parameters;
 use crate::pressure::Pressure;
+use crate::published::Published;
 use crate::rejects::{self, Peer, Rejects};
 use crate::ring::Ring;
 use crate::site::PinnedSite;
@@ -31,18 +32,16 @@ use crate::trace;
 const HANDSHAKE_TICKS: u32 = ticks_of(120_000);
 
 /// Everything connections share; nothing of it is written by a request but the counters and the
-/// memo of its processor.
+/// desk of its processor.
 pub struct Server {
-    /// What is served.
-    pub site: PinnedSite,
+    /// What is served; a desk has the heads that came lately beside it.
+    pub sites: Published<PinnedSite, Memo>,
     /// Bounds of requests.
     pub limits: Limits,
     /// Time.
     pub clock: Clock,
     /// Timeouts in ticks.
     pub timeouts: Timeouts,
-    /// Heads that came lately.
-    pub memos: Memos,
     /// Counters.
     pub counters: CounterSets,
     /// Service times.
@@ -109,12 +108,13 @@ impl Server {
         };
         let logs = parameters.access_log != 0;
         Ok(Server {
-            site,
+            sites: Published::new(PoolArc::new(Tag::Site, site)?, processor::count(), || {
+                // What is remembered has no target that could be logged.
+                Memo::new(if logs { 0 } else { parameters.memo_heads })
+            })?,
             limits: Limits { content_bytes_max, ..Limits::DEFAULT },
             clock: Clock::new(now),
             timeouts: Timeouts::new(parameters),
-            // What is remembered has no target that could be logged.
-            memos: Memos::new(if logs { 0 } else { parameters.memo_heads })?,
             counters: CounterSets::new()?,
             latency: Histograms::new()?,
             rejects: Rejects::new()?,
@@ -148,7 +148,8 @@ impl Server {
     /// Counters and gauges, but for those of the connection slots.
     pub fn snapshot(&self) -> Counters {
         let mut counters = self.counters.snapshot();
-        let site = self.site.view();
+        let site = self.sites.current();
+        let site = site.view();
         let count = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
         let gauges = [
             (Counter::Addresses, count(self.admission.addresses())),
@@ -294,11 +295,13 @@ impl Client for Server {
     fn wants_attention(&self) -> bool {
         self.pressure.is_felt(self.clock.ticks())
             || self.waited.load(Ordering::Acquire)
+            || self.sites.is_stale()
             || self.admission.may_decide()
     }
 
     fn attend(&self, door: &Door<'_, Server>) {
         self.waited.store(false, Ordering::Release);
+        self.sites.sweep();
         let now = self.clock.ticks();
         if self.forget_at.load(Ordering::Relaxed) <= now {
             self.forget_at.store(now.saturating_add(HANDSHAKE_TICKS), Ordering::Relaxed);

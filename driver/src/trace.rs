@@ -1,4 +1,4 @@
-//! Events for who traces the driver: each with its fields, once. `driver/docs/events.md` lists them.
+//! Events for who traces the driver: each with its fields, once; `driver/docs/events.md` has them.
 //!
 //! They cost a comparison while nobody listens. In an image they are TraceLogging's, for ETW;
 //! elsewhere a line `event=NAME FIELD=VALUE ...` for the host.
@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 
 use arrayvec::ArrayString;
 use nt::Status;
-use wskhttpd_abi::{Access, Reason};
+use wskhttpd_abi::{Access, Loaded, Reason};
 
 use crate::rejects::Peer;
 
@@ -85,6 +85,14 @@ events! {
         str8 "target" = text(access.target.escape_ascii()).as_str();
         u16 "status" = access.status;
         u64 "octets" = access.octets;
+    }
+
+    /// Another site is served, or the one before still is: then `refusal` says why.
+    "Reload", Informational: reloaded(loaded: &Loaded) {
+        u64 "generation" = loaded.generation;
+        u64 "image_bytes" = loaded.image_bytes;
+        u32 "entries" = loaded.entries;
+        str8 "refusal" = loaded.refusal.as_str();
     }
 
     /// The listening socket died.

@@ -22,7 +22,7 @@ fn wait_for(machine: &Machine, line: &str) {
 }
 
 #[test]
-fn start_rejects_listeners_and_stop_are_traced() {
+fn start_rejects_reloads_listeners_and_stop_are_traced() {
     let machine = traced(vec![]);
     let address = machine.address();
     assert_eq!(machine.events(), format!("event=Start listen={address}\n"));
@@ -31,10 +31,22 @@ fn start_rejects_listeners_and_stop_are_traced() {
     assert_eq!(client.send("GET / HTTP/1.1\r\n\r\n").response(true).status, 400);
     let reject = format!("event=Reject address=127.0.0.1 port={port} reason=Hostname status=400\n");
     assert_eq!(machine.events(), format!("event=Start listen={address}\n{reject}"));
+    let loaded = machine.load(&machine::image());
+    let (generation, octets, entries) = (loaded.generation, loaded.image_bytes, loaded.entries);
+    wait_for(
+        &machine,
+        &format!(
+            "event=Reload generation={generation} image_bytes={octets} entries={entries} refusal=\n"
+        ),
+    );
+    let refusal = machine.load(b"no image").refusal;
+    assert!(!refusal.is_empty());
+    wait_for(&machine, &format!("entries={entries} refusal={refusal}\n"));
     machine.lose_listeners();
     wait_for(&machine, "event=ListenerLost\n");
     wait_for(&machine, "event=ListenerRestored\n");
-    assert!(machine.stop_and_trace().ends_with("\nevent=Stop\n"));
+    let all = machine.stop_and_trace();
+    assert!(all.ends_with("\nevent=Stop\n"), "{all}");
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //! Elsewhere that crate does nothing: there the provider is registered here, and an event is one
 //! line of text for the host. A kernel without ETW has no provider; then nobody listens.
 //!
-//! E1: registered at most once at a time, from the driver's entry to its unload or failure: calls of
-//! `register` and `unregister` do not overlap.
+//! E1: registered at most once at a time, from the driver's entry to its unload or failure: calls
+//! of `register` and `unregister` do not overlap.
 
 use crate::{Passive, routines};
 
@@ -59,7 +59,8 @@ mod provider {
         }
     }
 
-    /// True when somebody listens to events of this severity, 1 (critical) to 5 (verbose). Any IRQL.
+    /// True when somebody listens to events of this severity, 1 (critical) to 5 (verbose). Any
+    /// IRQL.
     pub fn is_listened_to(level: u8) -> bool {
         level <= LEVEL.load(Ordering::Relaxed)
     }

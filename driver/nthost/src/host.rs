@@ -2,8 +2,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::loader::LoadError;
 use crate::loader::image::Image;
 use crate::loader::mapping::Mapping;
-use crate::nt::{device, etw, handle, irp, lookaside, mdl, pool, thread, timer};
+use crate::nt::{device, etw, handle, irp, lock_order, lookaside, mdl, pool, thread, timer};
 use crate::processor::Processor;
 use crate::sim::{self, world};
 use crate::wsk;
@@ -35,6 +35,7 @@ pub enum Value {
 }
 
 /// The machine to be.
+#[allow(clippy::struct_excessive_bools)] // independent facts
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Processors, at least 1.
@@ -43,6 +44,8 @@ pub struct Options {
     pub registry: Vec<(String, Value)>,
     /// Files by NT path, such as `\??\C:\file`.
     pub files: Vec<(String, Arc<Vec<u8>>)>,
+    /// This machine's files exist, too: `/file` as `\??\/file`.
+    pub own_files: bool,
     /// Unix socket through which other processes reach devices; see `control.rs`.
     pub control_socket: Option<PathBuf>,
     /// What the driver prints goes to stderr too.
@@ -79,7 +82,8 @@ pub(crate) struct State {
     pub(crate) processors: Vec<Processor>,
     pub(crate) processor_count: usize,
     pub(crate) registry: Vec<(String, Value)>,
-    pub(crate) files: Vec<(String, Arc<Vec<u8>>)>,
+    pub(crate) files: Mutex<Vec<(String, Arc<Vec<u8>>)>>,
+    pub(crate) own_files: bool,
     pub(crate) wait_max: Duration,
     pub(crate) trace: bool,
     pub(crate) irp_only: bool,
@@ -138,7 +142,8 @@ impl Host {
             processors: processors.collect::<io::Result<_>>()?,
             processor_count,
             registry: options.registry,
-            files: options.files,
+            files: Mutex::new(options.files),
+            own_files: options.own_files,
             wait_max: Some(options.wait_max).filter(|max| !max.is_zero()).unwrap_or(WAIT_MAX),
             trace: options.trace,
             irp_only: options.irp_only,
@@ -220,7 +225,8 @@ impl Host {
         wsk::listener::addresses()
     }
 
-    /// Opens a device by name or link, makes one METHOD_BUFFERED request, closes it.
+    /// Opens a device by name or link for reading and writing, makes one METHOD_BUFFERED request,
+    /// closes it.
     ///
     /// # Errors
     /// The status that the driver, or opening the device, returned.
@@ -231,7 +237,28 @@ impl Host {
         input: &[u8],
         output_len: usize,
     ) -> Result<Vec<u8>, NTSTATUS> {
-        device::control(device, code, input, output_len)
+        device::control(device, device::ACCESS_BOTH, code, input, output_len)
+    }
+
+    /// As [`Host::device_control`], with a handle that is open for reading only.
+    ///
+    /// # Errors
+    /// As there; `STATUS_ACCESS_DENIED` for a code that needs more.
+    pub fn device_query(
+        &self,
+        device: &str,
+        code: u32,
+        input: &[u8],
+        output_len: usize,
+    ) -> Result<Vec<u8>, NTSTATUS> {
+        device::control(device, device::ACCESS_READ, code, input, output_len)
+    }
+
+    /// Puts a file at an NT path, in place of what was there.
+    pub fn put_file(&self, path: &str, octets: Vec<u8>) {
+        let mut files = crate::nt::lock(&state().files);
+        files.retain(|(known, _)| !known.eq_ignore_ascii_case(path));
+        files.push((path.to_owned(), octets.into()));
     }
 
     /// What the driver holds.
@@ -285,6 +312,7 @@ fn reset() {
     pool::reset();
     irp::reset();
     timer::reset();
+    lock_order::reset();
     handle::reset();
     thread::reset();
     device::reset();

@@ -55,8 +55,8 @@ pub(crate) fn last(count: usize) -> Vec<String> {
     lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect()
 }
 
-/// What the driver of the last host traced, oldest first: `event=NAME FIELD=VALUE ...` and the line's
-/// end. The host may be gone.
+/// What the driver of the last host traced, oldest first: `event=NAME FIELD=VALUE ...` and the
+/// line's end. The host may be gone.
 pub fn events() -> Vec<String> {
     lock(&EVENTS.lines).iter().cloned().collect()
 }

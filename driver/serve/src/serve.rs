@@ -37,6 +37,7 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
         processors: usize::try_from(serve.processors).unwrap_or(1),
         registry,
         files: vec![(IMAGE_PATH.to_owned(), image.into())],
+        own_files: true,
         control_socket: serve.control.clone(),
         log: serve.verbose,
         trace: serve.trace_events,

@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 use nthost::{Host, LoadFailure, Options, Value};
 use response_cache::build;
 use wskhttpd::WskHttpd;
-use wskhttpd_abi::{COUNTERS_BYTES, Counter, Counters, DEVICE_NAME, IOCTL_QUERY_COUNTERS};
+use wskhttpd_abi::{
+    COUNTERS_BYTES, Counter, Counters, DEVICE_NAME, IOCTL_LOAD_SITE, IOCTL_QUERY_COUNTERS,
+    LoadSite, Loaded, OUTPUT_BYTES_MAX, Record, cut, decode, encode,
+};
 
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -156,6 +159,30 @@ impl Machine {
         Client::try_from_address(source, self.address).unwrap()
     }
 
+    pub fn host(&self) -> &Host {
+        self.host.as_ref().unwrap()
+    }
+
+    /// Makes a request of the control device; its output.
+    pub fn request(&self, code: u32, input: &impl Record) -> Result<Vec<u8>, i32> {
+        let mut buffer = [0; 4_096];
+        let octets = encode(input, &mut buffer).unwrap();
+        self.host().device_control(DEVICE_NAME, code, &buffer[..octets], OUTPUT_BYTES_MAX)
+    }
+
+    /// Has the driver load an image, and says what it said.
+    pub fn load(&self, image: &[u8]) -> Loaded {
+        self.host().put_file("\\??\\next.img", image.to_vec());
+        let output = self.request(IOCTL_LOAD_SITE, &LoadSite { path: cut("\\??\\next.img") });
+        decode(&output.unwrap()).unwrap()
+    }
+
+    /// Octets that images take in memory.
+    pub fn image_octets(&self) -> usize {
+        let images = |ledger: nthost::Ledger| ledger.items.get("pool WhSi").map(|item| item.octets);
+        images(self.ledger()).unwrap_or(0)
+    }
+
     /// The transport under the listener goes away.
     pub fn lose_listeners(&self) {
         self.host.as_ref().unwrap().lose_listeners();
@@ -201,9 +228,11 @@ impl Machine {
     }
 
     /// Unloads; the ledger must be zero. What the driver has traced until then.
-    pub fn stop_and_trace(self) -> String {
-        self.stop();
-        nthost::events().concat()
+    pub fn stop_and_trace(mut self) -> String {
+        let ledger = self.host.take().unwrap().unload();
+        assert!(ledger.is_zero(), "{ledger}");
+        // Before the next machine starts.
+        self.events()
     }
 
     /// Unloads; the ledger must be zero. How long it took.
@@ -327,6 +356,14 @@ impl Client {
         }
         response.body = self.pending.drain(..length).collect();
         response
+    }
+
+    /// So many octets, whatever they mean.
+    pub fn read(&mut self, octets: usize) -> Vec<u8> {
+        while self.pending.len() < octets {
+            assert!(self.more(), "{} of {octets} octets", self.pending.len());
+        }
+        self.pending.drain(..octets).collect()
     }
 
     /// Nothing more than what was read comes, and the server ends the connection.

@@ -49,7 +49,7 @@ pub struct EVENT_DATA_DESCRIPTOR {
 layout!(EVENT_DATA_DESCRIPTOR: 16, Size @ 8, Reserved @ 12);
 
 import! {
-    /// IRQL PASSIVE. The callback may run before it returns, and until the provider is unregistered.
+    /// IRQL PASSIVE. The callback may run before it returns, and until `EtwUnregister` has.
     fn EtwRegister(provider: *const GUID, callback: ETWENABLECALLBACK, context: PVOID,
         handle: *mut u64) -> NTSTATUS;
     /// IRQL PASSIVE. Waits for a callback that runs.

@@ -131,13 +131,11 @@ pub unsafe extern "win64" fn EtwWriteTransfer(
             _ => {}
         }
     }
-    match line(metadata, &values) {
-        Some(line) => crate::log::event(line),
-        None => {
-            let detail = format!("metadata {}", metadata.escape_ascii());
-            violation(Rule::Flags, export, "event", detail, None)
-        }
-    }
+    let Some(line) = line(metadata, &values) else {
+        let detail = format!("metadata {}", metadata.escape_ascii());
+        violation(Rule::Flags, export, "event", detail, None)
+    };
+    crate::log::event(line);
     STATUS_SUCCESS
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod event;
 pub(crate) mod file;
 pub(crate) mod handle;
 pub(crate) mod irp;
+pub(crate) mod lock_order;
 pub(crate) mod lookaside;
 pub(crate) mod mdl;
 pub(crate) mod pool;
