@@ -18,6 +18,11 @@ macro_rules! counters {
             pub const fn name(self) -> &'static str {
                 match self { $(Counter::$variant => $name,)* }
             }
+
+            /// One line for people; it starts with `Gauge: ` where a value also falls.
+            pub const fn help(self) -> &'static str {
+                match self { $(Counter::$variant => concat!($($doc),+).trim_ascii_start(),)* }
+            }
         }
     };
 }
@@ -205,9 +210,10 @@ mod tests {
     }
 
     #[test]
-    fn names_are_distinct() {
+    fn names_are_distinct_and_helps_are_sentences() {
         for (at, counter) in Counter::ALL.iter().enumerate() {
             assert!(Counter::ALL[..at].iter().all(|other| other.name() != counter.name()));
+            assert!(counter.help().ends_with('.'), "{}", counter.help());
         }
     }
 }

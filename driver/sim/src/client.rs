@@ -7,6 +7,7 @@ use nthost::sim::{Happening, Peer, Random, Read, fail, now};
 use crate::door::Door;
 use crate::request::{Answer, Request};
 use crate::response::Reader;
+use crate::scenario::IDLE_TIMEOUT;
 
 /// Requests of most clients at most, and of one that has much to ask.
 const REQUESTS_MAX: u64 = 6;
@@ -17,8 +18,21 @@ const SIP_BYTES: usize = 700;
 /// How long it takes part.
 const SLOW_FOR: Duration = Duration::from_secs(20);
 
+/// The driver counts time in these.
+const TICK: Duration = Duration::from_millis(125);
+
 /// How the answer to a connection that is refused begins.
 const LINE_503: &[u8] = b"HTTP/1.1 503 ";
+
+/// A client waits once, before one of its requests: until about when the driver ends what is idle.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    /// Requests before it.
+    behind: usize,
+    time: Duration,
+    begun: bool,
+    over: bool,
+}
 
 /// How a client behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,8 +86,12 @@ pub(crate) struct Client {
     /// The first octets that came, while they may be those of a refusal.
     undecided: Option<Vec<u8>>,
     answered_503: bool,
-    /// The driver may end the connection when it is idle.
-    yields: bool,
+    /// How long a connection has been idle at least that the driver ends to make a place.
+    yields_after: Option<Duration>,
+    pause: Option<Pause>,
+    /// When it read something last, or was connected; how much later it saw the end.
+    heard: Duration,
+    ended_after: Duration,
     random: Random,
 }
 
@@ -96,7 +114,20 @@ impl Client {
             _ => Conduct::EndsMidway,
         };
         let undecided = door.answers.then(Vec::new);
-        Client { undecided, yields: door.yields(), ..Client::new(random, from, start, conduct) }
+        let mut client = Client::new(random, from, start, conduct);
+        if conduct == Conduct::Lingers && client.random.one_in(2) {
+            client.pause = Some(client.some_pause(door));
+        }
+        Client { undecided, yields_after: door.yields_after(), ..client }
+    }
+
+    fn some_pause(&mut self, door: &Door) -> Pause {
+        let behind = 1 + self.random.below(self.requests.len());
+        let long = door.yields_after().filter(|_| self.random.one_in(2)).unwrap_or(IDLE_TIMEOUT);
+        // A tick earlier or a little later.
+        let time =
+            long.saturating_sub(TICK) + Duration::from_micros(self.random.within(0, 160_000));
+        Pause { behind, time, begun: false, over: false }
     }
 
     /// One that behaves, and asks for what is small.
@@ -148,7 +179,10 @@ impl Client {
             patience,
             undecided: None,
             answered_503: false,
-            yields: false,
+            yields_after: None,
+            pause: None,
+            heard: start,
+            ended_after: Duration::ZERO,
             random,
         }
     }
@@ -179,6 +213,7 @@ impl Client {
             Happening::Connected => {
                 if self.state == State::Waiting {
                     self.state = State::Connected;
+                    self.heard = now();
                 }
                 self.send(peer);
                 self.read(peer);
@@ -191,17 +226,26 @@ impl Client {
                     self.state = State::Reset;
                 }
             }
-            Happening::Reset | Happening::Readable | Happening::Woken => self.read(peer),
+            Happening::Woken => {
+                self.pause = self.pause.map(|pause| Pause { over: pause.begun, ..pause });
+                self.read(peer);
+            }
+            Happening::Reset | Happening::Readable => self.read(peer),
         }
     }
 
     /// Octets that may be sent now: a client that lingers waits for its answers.
     fn allowed(&self) -> usize {
         let allowed = match self.conduct {
+            Conduct::Lingers if self.is_pausing() => return self.sent,
             Conduct::Lingers => self.ends.get(self.reader.answers).copied(),
             _ => None,
         };
         allowed.unwrap_or(self.octets.len()).min(self.limit)
+    }
+
+    fn is_pausing(&self) -> bool {
+        self.pause.is_some_and(|pause| pause.begun && !pause.over)
     }
 
     fn send(&mut self, peer: Peer) {
@@ -245,10 +289,15 @@ impl Client {
         }
         loop {
             match peer.read(if slow { SIP_BYTES } else { usize::MAX }) {
-                Read::Octets(octets) => self.take(&octets),
+                Read::Octets(octets) => {
+                    self.heard = now();
+                    self.take(&octets);
+                    self.begin_pause(peer);
+                }
                 Read::Nothing => break,
                 Read::End => {
                     self.state = State::Ended;
+                    self.ended_after = now().saturating_sub(self.heard);
                     self.end(peer);
                     return;
                 }
@@ -263,6 +312,17 @@ impl Client {
             }
         }
         self.send(peer);
+    }
+
+    fn begin_pause(&mut self, peer: Peer) {
+        let answers = self.reader.answers;
+        if let Some(pause) = &mut self.pause
+            && pause.behind == answers
+            && !pause.begun
+        {
+            pause.begun = true;
+            peer.wake_in(pause.time);
+        }
     }
 
     fn take(&mut self, octets: &[u8]) {
@@ -326,8 +386,7 @@ impl Client {
         if !self.is_over() {
             fail(&format!("{} is left alone", self.name()));
         }
-        // An idle connection may be ended to make a place while the next request is on its way.
-        let crossed = self.yields && self.conduct == Conduct::Lingers && self.state == State::Ended;
+        let crossed = self.has_crossed();
         let owed = self.complete().saturating_sub(usize::from(crossed));
         if self.reader.answers < owed || self.reader.rest() > 0 {
             fail(&format!("{} did not get every answer", self.name()));
@@ -339,6 +398,17 @@ impl Client {
         if self.state != State::Ended && self.conduct != Conduct::Lingers {
             fail(&format!("{} saw a reset", self.name()));
         }
+    }
+
+    /// An idle connection may be ended while the next request is on its way.
+    fn has_crossed(&self) -> bool {
+        if self.conduct != Conduct::Lingers || self.state != State::Ended {
+            return false;
+        }
+        let behind_pause = |pause: Pause| pause.over && pause.behind == self.reader.answers;
+        // Less than the driver's measure, which is in ticks and begins when it has sent.
+        let was_idle = |least: Duration| self.ended_after >= least / 4;
+        self.pause.is_some_and(behind_pause) || self.yields_after.is_some_and(was_idle)
     }
 
     /// The driver wanted no connection after its handshake.

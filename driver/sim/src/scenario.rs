@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const SERVED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a request is remembered of which the provider says nothing.
 const FORGOTTEN_WITHIN: Duration = Duration::from_mins(5);
+/// After which the driver ends an idle connection.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(8);
 /// Timeouts of the driver, in milliseconds.
 const TIMEOUTS: [(&str, u32); 7] = [
     ("HeadTimeoutMs", 5_000),

@@ -16,8 +16,11 @@ const PERCENT_MIN: usize = 85;
 /// Where survivors have their reasons.
 const REASONS: &str = "driver/docs/mutants.md";
 
-/// What tests with a mutant may take at least: one that loops is caught by the time it takes.
-const TIMEOUT_MIN: Duration = Duration::from_mins(1);
+/// Seconds of processor time that a process may take: a mutant that loops is caught by it, however
+/// busy the machine is.
+const CPU_SECONDS_MAX: u32 = 60;
+/// What tests with a mutant may take at least: one that waits in vain is caught by it.
+const TIMEOUT_MIN: Duration = Duration::from_mins(4);
 
 /// A crate, and what `cargo test` is told so that its tests are quick: the long ones find no
 /// mutant that these do not.
@@ -189,8 +192,10 @@ fn round(
     // Of its own, so that dependencies are built once.
     let build = target.join("mutants/build");
     let cargo = || {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = Command::new("sh");
+        let limited = format!("ulimit -t {CPU_SECONDS_MAX}; exec cargo \"$@\"");
         cargo
+            .args(["-c", &limited, "cargo"])
             .current_dir(root)
             .env("CARGO_TARGET_DIR", &build)
             .env("CARGO_PROFILE_DEV_DEBUG", "0")

@@ -1,14 +1,15 @@
-//! What a scenario prints at the end: as text, or as one JSON object.
+//! What a load prints at the end: as text, or as one JSON object.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::tally::{Quantiles, Tally};
+use crate::generator::tally::{Quantiles, Tally};
 
-/// Why a scenario ended.
+/// Why a load ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
@@ -24,7 +25,7 @@ pub enum End {
 
 impl End {
     /// The words for it in a report.
-    fn words(self) -> &'static str {
+    pub fn words(self) -> &'static str {
         match self {
             Self::Completed => "completed",
             Self::Interrupted => "interrupted",
@@ -37,8 +38,8 @@ impl End {
 /// What was asked for.
 #[derive(Clone, Debug, Serialize)]
 pub struct Subject {
-    /// The scenario's name.
-    pub scenario: &'static str,
+    /// The name of the load.
+    pub load: String,
     /// Its URLs.
     pub urls: Vec<String>,
     /// Connections open at a time.
@@ -58,7 +59,7 @@ pub struct ErrorLine {
     pub first: String,
 }
 
-/// The outcome of a scenario.
+/// The outcome of a load.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// What was asked for.
@@ -70,33 +71,51 @@ pub struct Report {
     pub elapsed_s: f64,
     /// Complete, right answers.
     pub answers: u64,
-    /// Answers per second.
+    /// Answers per second after the ramp.
     pub requests_per_s: f64,
     /// Content received, in bytes.
     pub content_bytes: u64,
     /// Content per second, in bytes.
     pub transfer_bytes_per_s: f64,
-    /// From a request's sending to its answer's last byte, in microseconds.
+    /// From a request's beginning to its answer's last byte, in microseconds; in an open loop from
+    /// when it was to begin.
     pub latency_us: Quantiles,
     /// Connections opened anew after an orderly end.
     pub reconnects: u64,
     /// Requests lost with their connection.
     pub unanswered: u64,
-    /// Connections still open at the end, where that is what the scenario is about.
+    /// Requests that were to begin and did not.
+    pub unsent: u64,
+    /// Connections refused where the server is meant to do that.
+    pub refused: u64,
+    /// Connections still open at the end, where that is what the load is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<usize>,
     /// Number of errors of every class.
     pub errors: u64,
     /// The errors by class.
     pub errors_by_class: BTreeMap<&'static str, ErrorLine>,
+    /// Answers in each tenth of a second.
+    #[serde(skip)]
+    pub timeline: Vec<u64>,
+    /// All latencies, in nanoseconds.
+    #[serde(skip)]
+    pub latency_ns: Histogram<u64>,
 }
 
 impl Report {
-    /// Sums up what was counted in `elapsed`.
+    /// Sums up what was counted in `elapsed`, of which `ramp` is not measured.
     #[allow(clippy::cast_precision_loss, reason = "rates are for people")]
-    pub fn new(subject: Subject, tally: &Tally, elapsed: Duration, end: End) -> Self {
+    pub fn new(
+        subject: Subject,
+        tally: Tally,
+        elapsed: Duration,
+        ramp: Duration,
+        end: End,
+    ) -> Self {
         let elapsed_s = elapsed.as_secs_f64();
-        let per_s = |count: u64| if elapsed_s > 0.0 { count as f64 / elapsed_s } else { 0.0 };
+        let measured_s = elapsed.saturating_sub(ramp).as_secs_f64();
+        let per = |count: u64, s: f64| if s > 0.0 { count as f64 / s } else { 0.0 };
         let errors_by_class = tally
             .faults
             .seen()
@@ -109,16 +128,25 @@ impl Report {
             end,
             elapsed_s,
             answers: tally.answers,
-            requests_per_s: per_s(tally.answers),
+            requests_per_s: per(tally.measured, measured_s),
             content_bytes: tally.content_bytes,
-            transfer_bytes_per_s: per_s(tally.content_bytes),
+            transfer_bytes_per_s: per(tally.content_bytes, elapsed_s),
             latency_us: tally.quantiles(),
             reconnects: tally.reconnects,
             unanswered: tally.unanswered,
+            unsent: 0,
+            refused: tally.refused,
             held: None,
             errors: tally.faults.total(),
             errors_by_class,
+            timeline: tally.timeline,
+            latency_ns: tally.latency_ns,
         }
+    }
+
+    /// True when it ended as asked and the server let none of its connections in, as it may.
+    pub fn is_all_refused(&self) -> bool {
+        self.end == End::Completed && self.errors == 0 && self.refused > 0
     }
 
     /// True when it ended as asked, with answers and without an error.
@@ -129,8 +157,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Subject { scenario, urls, connections, threads, pipeline } = &self.subject;
-        writeln!(f, "{scenario} {}", urls.join(" "))?;
+        let Subject { load, urls, connections, threads, pipeline } = &self.subject;
+        writeln!(f, "{load} {}", urls.join(" "))?;
         writeln!(f, "  {connections} connections, {threads} threads, pipeline {pipeline}")?;
         writeln!(f, "  {} after {:.2} s", self.end.words(), self.elapsed_s)?;
         writeln!(f, "answers     {} ({:.0} requests/s)", self.answers, self.requests_per_s)?;
@@ -144,6 +172,12 @@ impl fmt::Display for Report {
         }
         if self.reconnects > 0 {
             writeln!(f, "reconnects  {}", self.reconnects)?;
+        }
+        if self.refused > 0 {
+            writeln!(f, "refused     {} connections, as allowed", self.refused)?;
+        }
+        if self.unsent > 0 {
+            writeln!(f, "unsent      {} requests that were to begin", self.unsent)?;
         }
         writeln!(f, "errors      {} ({} requests unanswered)", self.errors, self.unanswered)?;
         for (class, ErrorLine { count, first }) in &self.errors_by_class {

@@ -1,4 +1,4 @@
-//! Scenario: many keep-alive connections. All are opened and answered once, held open for a
+//! Load: many keep-alive connections. All are opened and answered once, held open for a
 //! while, answered again, and closed. A connection that ends before that is an error.
 
 use std::time::{Duration, Instant};
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use mio::{Events, Poll, Token};
 
-use crate::connection::{AfterRead, Connection, SCRATCH_BYTES};
-use crate::fault::{Fault, FaultClass};
+use crate::generator::connection::{AfterRead, Checker, Connection};
+use crate::generator::fault::{Fault, FaultClass};
+use crate::generator::plan::Plan;
+use crate::generator::report::{End, Report, Subject};
+use crate::generator::site::{Site, Sources};
+use crate::generator::tally::Tally;
 use crate::interrupt::Interrupt;
-use crate::plan::Plan;
 use crate::progress::Bar;
-use crate::report::{End, Report, Subject};
-use crate::site::{Site, Sources};
-use crate::tally::Tally;
 
 /// Connections being opened or answered at a time: below a listener's usual backlog, so that
 /// no handshake is dropped and retried.
@@ -26,13 +26,13 @@ const EVENTS_PER_POLL: usize = 1024;
 /// Connections to hold.
 #[derive(Clone, Debug)]
 pub struct HoldPlan {
-    /// What all scenarios share.
+    /// What all kinds of load share.
     pub plan: Plan,
     /// How long they are held between the two rounds.
     pub hold: Duration,
 }
 
-/// Runs the scenario.
+/// Runs it.
 ///
 /// # Errors
 /// It could not start, or the system failed underneath it. What the peer does wrong is in the
@@ -40,6 +40,7 @@ pub struct HoldPlan {
 pub fn hold(plan: &HoldPlan, interrupt: &Interrupt) -> Result<Report> {
     let (site, sources) = plan.plan.prepare()?;
     let started = Instant::now();
+    let checker = Checker::new(&site);
     let mut holder = Holder {
         plan,
         interrupt,
@@ -50,9 +51,9 @@ pub fn hold(plan: &HoldPlan, interrupt: &Interrupt) -> Result<Report> {
         events: Events::with_capacity(EVENTS_PER_POLL),
         slots: (0..plan.plan.connections).map(|_| None).collect(),
         waiting: 0,
-        tally: Tally::new()?,
-        scratch: vec![0; SCRATCH_BYTES],
-        bar: Bar::new(2 * plan.plan.connections as u64),
+        tally: Tally::new(started, Duration::ZERO, plan.plan.refusals)?,
+        checker,
+        bar: Bar::new(plan.plan.has_bar, 2 * plan.plan.connections as u64),
         checked: started,
     };
     holder.round(Round::Open)?;
@@ -70,14 +71,15 @@ pub fn hold(plan: &HoldPlan, interrupt: &Interrupt) -> Result<Report> {
         End::Completed
     };
     let subject = Subject {
-        scenario: "hold",
-        urls: plan.plan.urls.clone(),
+        load: "hold".to_owned(),
+        urls: plan.plan.urls(),
         connections: plan.plan.connections,
         threads: 1,
         pipeline: 1,
     };
-    let mut report = Report::new(subject, &holder.tally, started.elapsed(), end);
-    report.held = Some(holder.slots.iter().flatten().count());
+    let held = holder.slots.iter().flatten().count();
+    let mut report = Report::new(subject, holder.tally, started.elapsed(), Duration::ZERO, end);
+    report.held = Some(held);
     Ok(report)
 }
 
@@ -102,7 +104,7 @@ struct Holder<'a> {
     /// Connections being opened or having a request in flight.
     waiting: usize,
     tally: Tally,
-    scratch: Vec<u8>,
+    checker: Checker,
     bar: Bar,
     checked: Instant,
 }
@@ -140,14 +142,14 @@ impl Holder<'_> {
                 self.slots[index] = Some(connection);
                 self.waiting += 1;
             }
-            Err(fault) => self.tally.fault(fault, 0),
+            Err(fault) => drop(self.tally.fault(fault, 0)),
         }
     }
 
     /// Puts one request on an open connection that has none in flight.
     fn ask(&mut self, index: usize, now: Instant) {
         let Some(connection) = self.slots[index].as_mut() else { return };
-        connection.queue(&self.site, index, now);
+        connection.queue(&self.site, self.site.target(index), now, now);
         self.waiting += 1;
         if let Err(fault) = connection.flush() {
             self.fail(index, fault);
@@ -178,7 +180,7 @@ impl Holder<'_> {
     }
 
     fn on_event(&mut self, index: usize, event: &mio::event::Event) {
-        let Self { slots, tally, site, scratch, waiting, .. } = self;
+        let Self { slots, tally, site, checker, waiting, .. } = self;
         let Some(connection) = slots[index].as_mut() else { return };
         let was_connected = connection.is_connected();
         let mut outcome = Ok(AfterRead::Open);
@@ -186,19 +188,20 @@ impl Holder<'_> {
             outcome = connection.on_writable().map(|()| AfterRead::Open);
         }
         if outcome.is_ok() && connection.is_connected() && !was_connected {
-            connection.queue(site, index, Instant::now());
+            let now = Instant::now();
+            connection.queue(site, site.target(index), now, now);
             outcome = connection.flush().map(|()| AfterRead::Open);
         }
         let is_ended = event.is_read_closed() || event.is_error();
         if outcome.is_ok() && connection.is_connected() && (event.is_readable() || is_ended) {
-            outcome = connection.on_readable(site, scratch, is_ended, |answer| {
+            outcome = connection.on_readable(site, checker, is_ended, |answer| {
                 tally.answer(answer, Instant::now());
                 *waiting -= 1;
             });
         }
         match outcome {
-            Ok(AfterRead::Open) => {}
-            Ok(AfterRead::ClosedByPeer) => {
+            Ok(AfterRead::Open) if !connection.is_ending() => {}
+            Ok(_) => {
                 self.fail(index, Fault::new(FaultClass::Closed, "the peer closed a held one"));
             }
             Err(fault) => self.fail(index, fault),
@@ -221,7 +224,7 @@ impl Holder<'_> {
 
     fn fail(&mut self, index: usize, fault: Fault) {
         let Some(connection) = self.slots[index].take() else { return };
-        if connection.waiting_since().is_some() {
+        if connection.waiting_since().is_some() && !connection.is_ending() {
             self.waiting -= 1;
         }
         self.tally.fault(fault, connection.in_flight());

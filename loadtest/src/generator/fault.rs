@@ -21,7 +21,7 @@ pub enum FaultClass {
     Status,
     /// The head or its Content-Length cannot be understood (RFC 9112 sections 4 to 6).
     Framing,
-    /// The content differs from the first answer's.
+    /// The content is not what it has to be.
     Content,
     /// Bytes that no request asked for.
     Unsolicited,
@@ -62,12 +62,23 @@ pub struct Fault {
     pub class: FaultClass,
     /// What exactly, for a person.
     pub detail: String,
+    /// True when it may be the server's way to say that it does not want this client now.
+    pub is_refusal: bool,
 }
 
 impl Fault {
     /// A fault of `class`.
     pub fn new(class: FaultClass, detail: impl Into<String>) -> Self {
-        Self { class, detail: detail.into() }
+        let is_refusal = matches!(class, FaultClass::Connect | FaultClass::Closed | FaultClass::Io);
+        Self { class, detail: detail.into(), is_refusal }
+    }
+
+    /// Another status than the one that was wanted.
+    pub fn status(status: u16, wanted: u16) -> Self {
+        // Request Timeout, Too Many Requests, Service Unavailable.
+        let is_refusal = matches!(status, 408 | 429 | 503);
+        let detail = format!("{status} instead of {wanted}");
+        Self { class: FaultClass::Status, detail, is_refusal }
     }
 
     /// The fault behind a failed read or write.
@@ -99,13 +110,13 @@ impl Faults {
     }
 
     /// Adds what another thread counted.
-    pub fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
             *count += more;
         }
-        for (first, candidate) in self.first.iter_mut().zip(other.first) {
+        for (first, candidate) in self.first.iter_mut().zip(&other.first) {
             if first.is_none() {
-                *first = candidate;
+                first.clone_from(candidate);
             }
         }
     }
@@ -151,7 +162,7 @@ mod tests {
         let mut other = Faults::default();
         other.add(Fault::new(FaultClass::Io, "b"));
         other.add(Fault::new(FaultClass::Status, "c"));
-        one.merge(other);
+        one.merge(&other);
         let seen: Vec<_> = one.seen().collect();
         assert_eq!(seen, [(FaultClass::Io, 2, "a"), (FaultClass::Status, 1, "c")]);
     }

@@ -9,12 +9,27 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::fault::{Fault, FaultClass};
-use crate::response::{Persistence, Progress, ResponseReader};
-use crate::site::Site;
+use crate::generator::fault::{Fault, FaultClass};
+use crate::generator::response::{Persistence, Progress, ResponseReader};
+use crate::generator::site::Site;
+use crate::generator::template::Templates;
 
 /// Size of the buffer that the connections of a thread read into, in bytes.
-pub const SCRATCH_BYTES: usize = 256 * 1024;
+const SCRATCH_BYTES: usize = 256 * 1024;
+
+/// What the connections of one thread share to read and check.
+#[derive(Debug)]
+pub struct Checker {
+    templates: Templates,
+    scratch: Vec<u8>,
+}
+
+impl Checker {
+    /// One for the answers of `site`.
+    pub fn new(site: &Site) -> Self {
+        Self { templates: Templates::new(site.target_count()), scratch: vec![0; SCRATCH_BYTES] }
+    }
+}
 
 /// A connection, registered edge-triggered for both directions.
 #[derive(Debug)]
@@ -26,6 +41,8 @@ pub struct Connection {
     unsent: Vec<u8>,
     sent: usize,
     in_flight: VecDeque<InFlight>,
+    /// Since when the peer's end is awaited: all is answered, and one of both said it is the last.
+    ending_since: Option<Instant>,
 }
 
 /// A request that has no complete answer yet.
@@ -33,12 +50,14 @@ pub struct Connection {
 struct InFlight {
     target: usize,
     queued_at: Instant,
+    /// When it was handed to the connection, which may be later.
+    sent_at: Instant,
 }
 
 /// A complete, right answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer {
-    /// When its request was handed to the connection.
+    /// When its request began, or was to begin.
     pub queued_at: Instant,
     /// Length of its content, in bytes.
     pub content_bytes: usize,
@@ -78,6 +97,7 @@ impl Connection {
             unsent: Vec::new(),
             sent: 0,
             in_flight: VecDeque::new(),
+            ending_since: None,
         })
     }
 
@@ -91,10 +111,16 @@ impl Connection {
         self.in_flight.len()
     }
 
-    /// Since when it waits for the peer: for the handshake, or for its oldest answer.
+    /// True when no request may follow: its end is awaited.
+    pub fn is_ending(&self) -> bool {
+        self.ending_since.is_some()
+    }
+
+    /// Since when it waits for the peer: for the handshake, its oldest answer, or its end.
     pub fn waiting_since(&self) -> Option<Instant> {
         if self.is_connected {
-            self.in_flight.front().map(|request| request.queued_at)
+            let oldest = self.in_flight.front().map(|request| request.sent_at);
+            oldest.or(self.ending_since)
         } else {
             Some(self.opened_at)
         }
@@ -122,10 +148,17 @@ impl Connection {
         self.flush()
     }
 
-    /// Adds the request for `target` to what is to be sent; [`flush`](Self::flush) sends it.
-    pub fn queue(&mut self, site: &Site, target: usize, now: Instant) {
+    /// Adds the request for `target`, which was to begin at `at`, to what is to be sent;
+    /// [`flush`](Self::flush) sends it.
+    pub fn queue(&mut self, site: &Site, target: usize, at: Instant, now: Instant) {
         self.unsent.extend_from_slice(site.request(target));
-        self.in_flight.push_back(InFlight { target, queued_at: now });
+        self.in_flight.push_back(InFlight { target, queued_at: at, sent_at: now });
+    }
+
+    /// The same for the last request of this connection.
+    pub fn queue_last(&mut self, site: &Site, target: usize, at: Instant, now: Instant) {
+        self.unsent.extend_from_slice(site.last_request(target));
+        self.in_flight.push_back(InFlight { target, queued_at: at, sent_at: now });
     }
 
     /// Writes what is queued, as far as the socket takes it now.
@@ -155,10 +188,11 @@ impl Connection {
     pub fn on_readable(
         &mut self,
         site: &Site,
-        scratch: &mut [u8],
+        checker: &mut Checker,
         peer_closed: bool,
         mut on_answer: impl FnMut(Answer),
     ) -> Result<AfterRead, Fault> {
+        let Checker { templates, scratch } = checker;
         loop {
             let count = match self.stream.read(scratch) {
                 Ok(0) => return self.end_of_stream(),
@@ -169,9 +203,7 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Fault::from_io(&error)),
             };
-            if self.receive(site, &scratch[..count], &mut on_answer)? == Persistence::Close {
-                return self.end_announced();
-            }
+            self.receive(site, templates, &scratch[..count], &mut on_answer)?;
             // A short read emptied the socket: what comes later raises a new edge. An end of
             // stream that was already announced raises none, so that one is read here.
             if count < scratch.len() && !peer_closed {
@@ -183,30 +215,44 @@ impl Connection {
     fn receive(
         &mut self,
         site: &Site,
+        templates: &mut Templates,
         mut bytes: &[u8],
         on_answer: &mut impl FnMut(Answer),
-    ) -> Result<Persistence, Fault> {
+    ) -> Result<(), Fault> {
         while !bytes.is_empty() {
-            let Some(&InFlight { target, queued_at }) = self.in_flight.front() else {
+            let next = self.in_flight.front().filter(|_| !self.is_ending());
+            let Some(&InFlight { target, queued_at, .. }) = next else {
                 let detail = format!("{} bytes that nothing asked for", bytes.len());
                 return Err(Fault::new(FaultClass::Unsolicited, detail));
             };
+            let is_idle = self.reader.is_idle();
+            if is_idle && let Some(found) = templates.find(target, bytes) {
+                bytes = &bytes[found.bytes..];
+                self.in_flight.pop_front();
+                on_answer(Answer { queued_at, content_bytes: found.content_bytes });
+                continue;
+            }
             let (taken, progress) = self.reader.receive(bytes, &site.expect(target))?;
-            bytes = bytes.get(taken..).unwrap_or_default();
+            let (octets, rest) = bytes.split_at(taken);
+            bytes = rest;
             if let Progress::Complete { persistence, content_bytes } = progress {
                 self.in_flight.pop_front();
                 on_answer(Answer { queued_at, content_bytes });
+                if is_idle {
+                    templates.keep(target, octets, content_bytes, persistence);
+                }
                 if persistence == Persistence::Close {
-                    return Ok(persistence);
+                    self.end_announced()?;
                 }
             }
         }
-        Ok(Persistence::KeepAlive)
+        Ok(())
     }
 
-    fn end_announced(&self) -> Result<AfterRead, Fault> {
+    fn end_announced(&mut self) -> Result<(), Fault> {
         if self.in_flight.is_empty() {
-            return Ok(AfterRead::ClosedByPeer);
+            self.ending_since = Some(Instant::now());
+            return Ok(());
         }
         let detail = format!("`Connection: close`, {} unanswered", self.in_flight.len());
         Err(Fault::new(FaultClass::Closed, detail))

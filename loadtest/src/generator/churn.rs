@@ -1,4 +1,4 @@
-//! Scenario: a connection for each request. Every client opens one, asks once, reads the answer
+//! Load: a connection for each request. Every client opens one, asks once, reads the answer
 //! and the end, and begins anew; latency counts from the first SYN. Rude clients leave in one of
 //! several ways instead, and want no answer.
 
@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::connection::Answer;
-use crate::fault::{Fault, FaultClass};
+use crate::generator::connection::Answer;
+use crate::generator::fault::{Fault, FaultClass};
+use crate::generator::plan::Plan;
+use crate::generator::report::{End, Report, Subject};
+use crate::generator::response::{Progress, ResponseReader};
+use crate::generator::run::Bound;
+use crate::generator::site::{Site, Sources};
+use crate::generator::tally::Tally;
 use crate::interrupt::Interrupt;
-use crate::plan::Plan;
 use crate::progress::Bar;
-use crate::report::{End, Report, Subject};
-use crate::response::{Progress, ResponseReader};
-use crate::run::Bound;
-use crate::site::{Site, Sources};
-use crate::tally::Tally;
 
 /// Octets read at once.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -31,14 +31,27 @@ const PIECES: usize = 8;
 /// Connections to open.
 #[derive(Clone, Debug)]
 pub struct ChurnPlan {
-    /// What all scenarios share; its connections are the clients, each with one at a time.
+    /// What all kinds of load share; its connections are the clients, each with one at a time.
     pub plan: Plan,
     /// How many connections in all, or for how long.
     pub bound: Bound,
     /// Three of four connections are left in a rude way.
     pub rude: bool,
-    /// What a client waits after each of the pieces it sends and receives; zero: no pieces.
-    pub pace: Duration,
+    /// What a client waits after each of the pieces it sends; zero: no pieces.
+    pub send_pace: Duration,
+    /// The same for what it reads.
+    pub read_pace: Duration,
+}
+
+impl ChurnPlan {
+    /// Clients that are neither rude nor slow.
+    pub fn new(plan: Plan, bound: Bound) -> Self {
+        Self { plan, bound, rude: false, send_pace: Duration::ZERO, read_pace: Duration::ZERO }
+    }
+
+    fn is_slow(&self) -> bool {
+        self.send_pace > Duration::ZERO || self.read_pace > Duration::ZERO
+    }
 }
 
 /// How a connection is left.
@@ -62,7 +75,7 @@ impl Leave {
     }
 }
 
-/// Runs the scenario.
+/// Runs it.
 ///
 /// # Errors
 /// It could not start. What the peer does wrong is in the report.
@@ -72,11 +85,14 @@ pub fn churn(plan: &ChurnPlan, interrupt: &Interrupt) -> Result<Report> {
     let clients = plan.plan.connections;
     let taken = AtomicU64::new(0);
     let crowd = Crowd { plan, site: &site, sources: &sources, interrupt, started, taken: &taken };
-    let bar = Bar::new(match plan.bound {
-        Bound::Requests(count) => count,
-        Bound::Duration(duration) => u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-    });
-    let mut tally = Tally::new()?;
+    let bar = Bar::new(
+        plan.plan.has_bar,
+        match plan.bound {
+            Bound::Requests(count) => count,
+            Bound::Duration(duration) => u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        },
+    );
+    let mut tally = Tally::new(started, Duration::ZERO, plan.plan.refusals)?;
     std::thread::scope(|scope| -> Result<()> {
         let threads: Vec<_> =
             (0..clients).map(|client| scope.spawn(move || crowd.client(client))).collect();
@@ -92,7 +108,7 @@ pub fn churn(plan: &ChurnPlan, interrupt: &Interrupt) -> Result<Report> {
         }
         for thread in threads {
             let counted = thread.join().ok().context("a client panicked")??;
-            tally.merge(counted)?;
+            tally.merge(&counted)?;
         }
         Ok(())
     })?;
@@ -102,10 +118,15 @@ pub fn churn(plan: &ChurnPlan, interrupt: &Interrupt) -> Result<Report> {
         (false, true) => End::TooManyErrors,
         (false, false) => End::Completed,
     };
-    let urls = plan.plan.urls.clone();
-    let subject =
-        Subject { scenario: "churn", urls, connections: clients, threads: clients, pipeline: 1 };
-    Ok(Report::new(subject, &tally, started.elapsed(), end))
+    let urls = plan.plan.urls();
+    let subject = Subject {
+        load: "churn".to_owned(),
+        urls,
+        connections: clients,
+        threads: clients,
+        pipeline: 1,
+    };
+    Ok(Report::new(subject, tally, started.elapsed(), Duration::ZERO, end))
 }
 
 /// What all clients share.
@@ -121,9 +142,9 @@ struct Crowd<'c> {
 
 impl Crowd<'_> {
     fn client(self, client: usize) -> Result<Tally> {
-        let mut tally = Tally::new()?;
-        let is_slow = self.plan.pace > Duration::ZERO;
-        let mut scratch = vec![0; if is_slow { SLOW_SCRATCH_BYTES } else { SCRATCH_BYTES }];
+        let mut tally = Tally::new(self.started, Duration::ZERO, self.plan.plan.refusals)?;
+        let reads_slowly = self.plan.read_pace > Duration::ZERO;
+        let mut scratch = vec![0; if reads_slowly { SLOW_SCRATCH_BYTES } else { SCRATCH_BYTES }];
         while let Some(number) = self.next(&tally) {
             let leave = Leave::of(self.plan.rude, number);
             let begun = Instant::now();
@@ -134,7 +155,7 @@ impl Crowd<'_> {
                 Ok(None) => {}
                 // A rude client is not told why it is refused either.
                 Err(_) if leave != Leave::Served => {}
-                Err(fault) => tally.fault(fault, 1),
+                Err(fault) => drop(tally.fault(fault, 1)),
             }
         }
         Ok(tally)
@@ -163,7 +184,8 @@ impl Crowd<'_> {
     ) -> Result<Option<usize>, Fault> {
         let mut stream = self.connect(client)?;
         let index = usize::try_from(number).unwrap_or(0);
-        let request = self.site.last_request(index);
+        let target = self.site.target(index);
+        let request = self.site.last_request(target);
         let sent = match leave {
             Leave::AtOnce => return Ok(None),
             Leave::Reset => {
@@ -173,29 +195,38 @@ impl Crowd<'_> {
                 return Ok(None);
             }
             Leave::Midway => &request[..request.len() / 2],
-            Leave::Served => &request[..],
+            Leave::Served => request,
         };
         self.send(&mut stream, sent)?;
         if leave == Leave::Midway {
             return Ok(None);
         }
-        self.answer(&mut stream, index, scratch).map(Some)
+        match self.answer(&mut stream, target, scratch) {
+            Err(_) if self.has_left() => Ok(None),
+            answered => answered.map(Some),
+        }
     }
 
     fn send(&self, stream: &mut TcpStream, octets: &[u8]) -> Result<(), Fault> {
-        let is_slow = self.plan.pace > Duration::ZERO;
+        let is_slow = self.plan.send_pace > Duration::ZERO;
         let piece = if is_slow { octets.len().div_ceil(PIECES) } else { octets.len() };
         for piece in octets.chunks(piece.max(1)) {
             stream.write_all(piece).map_err(|error| Fault::from_io(&error))?;
-            self.pause();
+            std::thread::sleep(self.plan.send_pace);
+            if self.has_left() {
+                break;
+            }
         }
         Ok(())
     }
 
-    fn pause(&self) {
-        if self.plan.pace > Duration::ZERO {
-            std::thread::sleep(self.plan.pace);
-        }
+    /// True when the time is up for a slow client, which does not end by itself soon.
+    fn has_left(&self) -> bool {
+        let is_late = match self.plan.bound {
+            Bound::Requests(_) => false,
+            Bound::Duration(duration) => self.started.elapsed() >= duration,
+        };
+        self.plan.is_slow() && (is_late || self.interrupt.is_raised())
     }
 
     fn connect(&self, client: usize) -> Result<TcpStream, Fault> {
@@ -204,6 +235,10 @@ impl Crowd<'_> {
         let address = self.site.address;
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None);
         let socket = socket.map_err(failed)?;
+        if self.plan.read_pace > Duration::ZERO {
+            // Or the system reads ahead what the client does not.
+            socket.set_recv_buffer_size(SLOW_SCRATCH_BYTES).map_err(failed)?;
+        }
         if let Some(source) = self.sources.of(client) {
             socket.bind(&SocketAddr::new(source, 0).into()).map_err(failed)?;
         }
@@ -218,14 +253,17 @@ impl Crowd<'_> {
     fn answer(
         &self,
         stream: &mut TcpStream,
-        index: usize,
+        target: usize,
         scratch: &mut [u8],
     ) -> Result<usize, Fault> {
-        let expect = self.site.expect(index);
+        let expect = self.site.expect(target);
         let mut reader = ResponseReader::default();
         let mut complete = None;
         loop {
-            self.pause();
+            std::thread::sleep(self.plan.read_pace);
+            if self.has_left() {
+                return Err(Fault::new(FaultClass::Closed, "left"));
+            }
             let count = match stream.read(scratch) {
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -3,12 +3,14 @@
 //! The peer under test is a static responder, so an answer without Content-Length, or with any
 //! Transfer-Encoding, is a fault here and not a case to support.
 
-use crate::fault::{Fault, FaultClass};
+use crate::generator::fault::{Fault, FaultClass};
 
 /// Longest response head that is read, in bytes.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Longest content that is read, in bytes.
 pub const CONTENT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Most contents that an answer may have.
+pub const CONTENTS_MAX: usize = 32;
 /// Most field lines in a head.
 const FIELDS_MAX: usize = 64;
 
@@ -17,8 +19,8 @@ const FIELDS_MAX: usize = 64;
 pub struct Expect<'a> {
     /// Its status code.
     pub status: u16,
-    /// Its content, when that is known and to be compared.
-    pub content: Option<&'a [u8]>,
+    /// The contents it may have, at most [`CONTENTS_MAX`]; empty: any.
+    pub contents: &'a [Vec<u8>],
 }
 
 /// Whether the connection goes on after an answer (RFC 9112 section 9.3).
@@ -58,6 +60,8 @@ struct Content {
     length: usize,
     received: usize,
     persistence: Persistence,
+    /// The permitted contents that it can still be, by their bits.
+    candidates: u32,
 }
 
 /// What a head says.
@@ -125,45 +129,51 @@ impl ResponseReader {
         };
         self.head.clear();
         if head.status != expect.status {
-            let detail = format!("{} instead of {}", head.status, expect.status);
-            return Err(Fault::new(FaultClass::Status, detail));
+            return Err(Fault::status(head.status, expect.status));
         }
-        if let Some(content) = expect.content
-            && content.len() != head.content.length
-        {
-            let detail = format!(
-                "{} bytes of content where the first answer had {}",
-                head.content.length,
-                content.len()
-            );
+        let mut content = head.content;
+        content.candidates = with_length(expect.contents, content.length);
+        if content.candidates == 0 && !expect.contents.is_empty() {
+            let lengths: Vec<_> =
+                expect.contents.iter().map(|right| right.len().to_string()).collect();
+            let detail =
+                format!("{} bytes of content instead of {}", content.length, lengths.join(" or "));
             return Err(Fault::new(FaultClass::Content, detail));
         }
-        self.content = Some(head.content);
+        self.content = Some(content);
         Ok(Some(head.bytes - before))
     }
 }
 
 impl Content {
     /// Compares the next piece with what was expected.
-    fn check(&self, piece: &[u8], expect: &Expect<'_>) -> Result<(), Fault> {
-        let Some(content) = expect.content else { return Ok(()) };
-        let same = content.get(self.received..self.received + piece.len());
-        if same == Some(piece) {
+    fn check(&mut self, piece: &[u8], expect: &Expect<'_>) -> Result<(), Fault> {
+        if expect.contents.is_empty() {
             return Ok(());
         }
-        let differs = content
-            .iter()
-            .skip(self.received)
-            .zip(piece)
-            .position(|(expected, byte)| expected != byte)
-            .unwrap_or_default();
-        let detail = format!(
-            "byte {} of {} differs from the first answer's",
-            self.received + differs,
-            self.length
-        );
+        let range = self.received..self.received + piece.len();
+        let mut differs = 0;
+        for (index, right) in expect.contents.iter().enumerate() {
+            let bit = 1 << index;
+            if self.candidates & bit != 0 && right.get(range.clone()) != Some(piece) {
+                self.candidates &= !bit;
+                let same = right.iter().skip(self.received).zip(piece).take_while(|(a, b)| a == b);
+                differs = differs.max(same.count());
+            }
+        }
+        if self.candidates != 0 {
+            return Ok(());
+        }
+        let place = self.received + differs;
+        let detail = format!("byte {place} of {} is not what it has to be", self.length);
         Err(Fault::new(FaultClass::Content, detail))
     }
+}
+
+/// The bits of the contents that are this long.
+fn with_length(contents: &[Vec<u8>], length: usize) -> u32 {
+    let fits = contents.iter().enumerate().filter(|(_, content)| content.len() == length);
+    fits.fold(0, |bits, (index, _)| bits | 1 << index)
 }
 
 fn framing(detail: impl Into<String>) -> Fault {
@@ -194,6 +204,10 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
             length = Some(value);
         } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
             return Err(framing("Transfer-Encoding where Content-Length was expected"));
+        } else if field.name.eq_ignore_ascii_case("date") {
+            if !is_date(field.value) {
+                return Err(framing(format!("Date `{}`", field.value.escape_ascii())));
+            }
         } else if field.name.eq_ignore_ascii_case("connection") && says_close(field.value) {
             persistence = Persistence::Close;
         }
@@ -203,7 +217,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
     let Some(length) = length else {
         return Err(framing(format!("status {status} without Content-Length")));
     };
-    let content = Content { length, received: 0, persistence };
+    let content = Content { length, received: 0, persistence, candidates: 0 };
     Ok(Some(Head { bytes: head_bytes, status, content }))
 }
 
@@ -216,6 +230,12 @@ fn content_length(value: &[u8]) -> Result<usize, Fault> {
     }
 }
 
+/// True for an IMF-fixdate, the one form that may be sent (RFC 9110 section 5.6.7).
+pub fn is_date(value: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(value) else { return false };
+    httpdate::parse_http_date(text).is_ok_and(|date| httpdate::fmt_http_date(date) == text)
+}
+
 fn says_close(value: &[u8]) -> bool {
     value
         .split(|byte| *byte == b',')
@@ -224,13 +244,18 @@ fn says_close(value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
-    const EXPECT: Expect<'_> = Expect { status: 200, content: Some(b"hello") };
+    fn expect() -> Expect<'static> {
+        static CONTENTS: LazyLock<[Vec<u8>; 1]> = LazyLock::new(|| [b"hello".to_vec()]);
+        Expect { status: 200, contents: &*CONTENTS }
+    }
     const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
     fn fault(bytes: &[u8]) -> FaultClass {
-        ResponseReader::default().receive(bytes, &EXPECT).expect_err("a fault").class
+        ResponseReader::default().receive(bytes, &expect()).expect_err("a fault").class
     }
 
     #[test]
@@ -240,7 +265,7 @@ mod tests {
                 let mut reader = ResponseReader::default();
                 let mut last = Progress::Partial;
                 for piece in [&GOOD[..first], &GOOD[first..second], &GOOD[second..]] {
-                    let (taken, progress) = reader.receive(piece, &EXPECT).expect("no fault");
+                    let (taken, progress) = reader.receive(piece, &expect()).expect("no fault");
                     assert_eq!(taken, piece.len());
                     last = progress;
                 }
@@ -254,7 +279,8 @@ mod tests {
     #[test]
     fn the_next_answer_is_left_alone() {
         let two = [GOOD, GOOD].concat();
-        let (taken, progress) = ResponseReader::default().receive(&two, &EXPECT).expect("no fault");
+        let (taken, progress) =
+            ResponseReader::default().receive(&two, &expect()).expect("no fault");
         assert_eq!(taken, GOOD.len());
         assert!(matches!(progress, Progress::Complete { .. }));
     }
@@ -265,7 +291,7 @@ mod tests {
             &b"HTTP/1.1 200 OK\r\nConnection: x, CLOSE\r\nContent-Length: 5\r\n\r\nhello"[..],
             b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",
         ] {
-            let (_, progress) = ResponseReader::default().receive(bytes, &EXPECT).expect("ok");
+            let (_, progress) = ResponseReader::default().receive(bytes, &expect()).expect("ok");
             let persistence = Persistence::Close;
             assert_eq!(progress, Progress::Complete { persistence, content_bytes: 5 });
         }
@@ -273,7 +299,11 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_apart() {
-        let wrong: [(&[u8], FaultClass); 8] = [
+        let wrong: [(&[u8], FaultClass); 9] = [
+            (
+                b"HTTP/1.1 200 OK\r\nDate: today\r\nContent-Length: 5\r\n\r\nhello",
+                FaultClass::Framing,
+            ),
             (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhellO", FaultClass::Content),
             (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhell", FaultClass::Content),
             (b"HTTP/1.1 404 No\r\nContent-Length: 5\r\n\r\nhello", FaultClass::Status),
@@ -292,18 +322,39 @@ mod tests {
     }
 
     #[test]
+    fn one_of_several_contents_is_right_and_a_mixture_is_not() {
+        let contents = [b"first".to_vec(), b"fight".to_vec(), b"longer".to_vec()];
+        let expect = Expect { status: 200, contents: &contents };
+        let receive = |content: &str| {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len());
+            let mut reader = ResponseReader::default();
+            let mut outcome = reader.receive(head.as_bytes(), &expect);
+            for byte in content.bytes() {
+                outcome = outcome.and_then(|_| reader.receive(&[byte], &expect));
+            }
+            outcome.map_err(|fault| fault.class)
+        };
+        for right in ["first", "fight", "longer"] {
+            assert!(receive(right).is_ok(), "{right}");
+        }
+        for wrong in ["fighs", "firht", "longes", "none"] {
+            assert_eq!(receive(wrong), Err(FaultClass::Content), "{wrong}");
+        }
+    }
+
+    #[test]
     fn an_endless_head_is_refused() {
         let mut reader = ResponseReader::default();
-        let mut outcome = reader.receive(b"HTTP/1.1 200 OK\r\nA: ", &EXPECT);
+        let mut outcome = reader.receive(b"HTTP/1.1 200 OK\r\nA: ", &expect());
         for _ in 0..HEAD_BYTES_MAX / 1024 {
-            outcome = outcome.and_then(|_| reader.receive(&[b'a'; 1024], &EXPECT));
+            outcome = outcome.and_then(|_| reader.receive(&[b'a'; 1024], &expect()));
         }
         assert_eq!(outcome.expect_err("a fault").class, FaultClass::Framing);
     }
 
     #[test]
     fn a_304_has_no_content_whatever_its_length_says() {
-        let expect = Expect { status: 304, content: None };
+        let expect = Expect { status: 304, contents: &[] };
         let bytes = b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n";
         let (taken, progress) = ResponseReader::default().receive(bytes, &expect).expect("ok");
         assert_eq!(taken, bytes.len());

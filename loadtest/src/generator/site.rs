@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::response::{Expect, Progress, ResponseReader};
+use crate::generator::plan::Ask;
+use crate::generator::response::{CONTENTS_MAX, Expect, Progress, ResponseReader};
 
 /// Connections one source address may have: what Linux's default ephemeral port range leaves
 /// (32768 to 60999), rounded down.
@@ -17,37 +18,46 @@ pub const CONNECTIONS_PER_SOURCE_MAX: usize = 28_000;
 pub struct Site {
     /// Where connections go.
     pub address: SocketAddr,
-    /// Status every answer must have.
-    pub status: u16,
     targets: Vec<Target>,
+    /// Which target comes when; begun anew at its end.
+    order: Vec<usize>,
 }
 
-/// One request and its right answer.
+/// One request and its right answers.
 #[derive(Clone, Debug)]
 struct Target {
     request: Vec<u8>,
-    content: Option<Vec<u8>>,
+    last_request: Vec<u8>,
+    status: u16,
+    contents: Vec<Vec<u8>>,
 }
 
 impl Site {
-    /// Reads `http://host[:port]/path` addresses, all of one authority, and resolves it.
+    /// Reads what is to be asked, all of one authority, and resolves that.
     ///
     /// # Errors
     /// An address of another form, another scheme, or no host of that name.
-    pub fn new(urls: &[String], status: u16) -> Result<Self> {
-        let first = urls.first().context("no URL")?;
-        let (authority, _) = split(first)?;
-        let mut targets = Vec::with_capacity(urls.len());
-        for url in urls {
+    pub fn new(asks: &[Ask]) -> Result<Self> {
+        let first = asks.first().context("no URL")?;
+        let (authority, _) = split(&first.url)?;
+        let mut targets = Vec::with_capacity(asks.len());
+        for Ask { url, status, contents, .. } in asks {
             let (same, path) = split(url)?;
             ensure!(same == authority, "{url}: not of {authority} like the first URL");
-            let request = format!(
-                "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: loadtest/{}\r\n\r\n",
+            ensure!(contents.len() <= CONTENTS_MAX, "{url}: more than {CONTENTS_MAX} contents");
+            let head = format!(
+                "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: loadtest/{}\r\n",
                 env!("CARGO_PKG_VERSION")
             );
-            targets.push(Target { request: request.into_bytes(), content: None });
+            targets.push(Target {
+                request: format!("{head}\r\n").into_bytes(),
+                last_request: format!("{head}Connection: close\r\n\r\n").into_bytes(),
+                status: *status,
+                contents: contents.clone(),
+            });
         }
-        Ok(Self { address: resolve(authority)?, status, targets })
+        let weights: Vec<_> = asks.iter().map(|ask| ask.weight.max(1)).collect();
+        Ok(Self { address: resolve(authority)?, targets, order: interleave(&weights) })
     }
 
     /// Number of different requests.
@@ -55,42 +65,48 @@ impl Site {
         self.targets.len()
     }
 
-    /// The request at `index`, which counts on round and round through the URLs.
-    pub fn request(&self, index: usize) -> &[u8] {
-        &self.targets[index % self.targets.len()].request
+    /// The target of request number `number`, which counts on and on.
+    pub fn target(&self, number: usize) -> usize {
+        self.order[number % self.order.len()]
     }
 
-    /// The request at `index` as the last one of its connection.
-    pub fn last_request(&self, index: usize) -> Vec<u8> {
-        let request = self.request(index);
-        let fields = request.len().saturating_sub(2);
-        [&request[..fields], b"Connection: close\r\n\r\n"].concat()
+    /// The request for `target`.
+    pub fn request(&self, target: usize) -> &[u8] {
+        &self.targets[target].request
     }
 
-    /// What the answer to the request at `index` must be.
-    pub fn expect(&self, index: usize) -> Expect<'_> {
-        let content = self.targets[index % self.targets.len()].content.as_deref();
-        Expect { status: self.status, content }
+    /// The same as the last one of its connection.
+    pub fn last_request(&self, target: usize) -> &[u8] {
+        &self.targets[target].last_request
     }
 
-    /// Asks each URL once and keeps the content: what every later answer is compared with.
+    /// What the answer of `target` must be.
+    pub fn expect(&self, target: usize) -> Expect<'_> {
+        let Target { status, contents, .. } = &self.targets[target];
+        Expect { status: *status, contents }
+    }
+
+    /// Asks once for each target of which no content is known: the first one is what every later
+    /// answer is compared with.
     ///
     /// # Errors
     /// The first answer is itself wrong, or does not come within `timeout`.
     pub fn learn(&mut self, timeout: Duration) -> Result<()> {
-        for index in 0..self.targets.len() {
-            let content = self.ask(index, timeout).context("the first answer")?;
-            self.targets[index].content = Some(content);
+        for target in 0..self.targets.len() {
+            if self.targets[target].contents.is_empty() {
+                let content = self.ask(target, timeout).context("the first answer")?;
+                self.targets[target].contents.push(content);
+            }
         }
         Ok(())
     }
 
-    fn ask(&self, index: usize, timeout: Duration) -> Result<Vec<u8>> {
+    fn ask(&self, target: usize, timeout: Duration) -> Result<Vec<u8>> {
         let mut stream = TcpStream::connect_timeout(&self.address, timeout)
             .with_context(|| format!("connecting to {}", self.address))?;
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
-        stream.write_all(self.request(index))?;
+        stream.write_all(self.request(target))?;
         let mut reader = ResponseReader::default();
         let mut received = Vec::new();
         let mut scratch = vec![0; 64 * 1024];
@@ -98,7 +114,7 @@ impl Site {
             let count = stream.read(&mut scratch)?;
             ensure!(count > 0, "closed before it was complete");
             let piece = &scratch[..count];
-            let (taken, progress) = reader.receive(piece, &self.expect(index))?;
+            let (taken, progress) = reader.receive(piece, &self.expect(target))?;
             received.extend_from_slice(&piece[..taken]);
             if let Progress::Complete { content_bytes, .. } = progress {
                 ensure!(taken == count, "{} bytes after its end", count - taken);
@@ -106,6 +122,32 @@ impl Site {
             }
         }
     }
+}
+
+/// Which of several kinds comes when, so that each has its part and is spread as evenly as can be:
+/// always the one that is furthest behind its part.
+fn interleave(weights: &[u32]) -> Vec<usize> {
+    let divisor = weights.iter().copied().fold(0, greatest_common_divisor).max(1);
+    let weights: Vec<_> = weights.iter().map(|weight| i64::from(weight / divisor)).collect();
+    let total: i64 = weights.iter().sum();
+    let mut credits = vec![0; weights.len()];
+    let mut order = Vec::new();
+    for _ in 0..total {
+        let mut next = 0;
+        for index in 0..credits.len() {
+            credits[index] += weights[index];
+            if credits[index] > credits[next] {
+                next = index;
+            }
+        }
+        credits[next] -= total;
+        order.push(next);
+    }
+    order
+}
+
+fn greatest_common_divisor(one: u32, other: u32) -> u32 {
+    if other == 0 { one } else { greatest_common_divisor(other, one % other) }
 }
 
 /// The addresses that connections come from: `None` leaves the choice to the system.
@@ -170,7 +212,7 @@ mod tests {
     use super::*;
 
     fn site(url: &str) -> Result<Site> {
-        Site::new(&[url.to_owned()], 200)
+        Site::new(&[Ask::get(url)])
     }
 
     #[test]
@@ -180,7 +222,7 @@ mod tests {
         assert!(read.request(0).starts_with(b"GET /a?b HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"));
         let read = site("http://[::1]").expect("a site");
         assert_eq!(read.address, "[::1]:80".parse().expect("an address"));
-        assert!(read.request(7).starts_with(b"GET / HTTP/1.1\r\nHost: [::1]\r\n"));
+        assert!(read.request(0).starts_with(b"GET / HTTP/1.1\r\nHost: [::1]\r\n"));
     }
 
     #[test]
@@ -189,8 +231,18 @@ mod tests {
             assert!(site(url).is_err(), "{url}");
         }
         assert!(site("http://127.0.0.1/a b").is_err());
-        let two = ["http://127.0.0.1/".to_owned(), "http://127.0.0.2/".to_owned()];
-        assert!(Site::new(&two, 200).is_err());
+        let two = ["http://127.0.0.1/", "http://127.0.0.2/"].map(Ask::get);
+        assert!(Site::new(&two).is_err());
+    }
+
+    #[test]
+    fn weights_are_parts_and_spread() {
+        assert_eq!(interleave(&[1, 1, 1]), [0, 1, 2]);
+        assert_eq!(interleave(&[3, 1]), [0, 0, 1, 0]);
+        assert_eq!(interleave(&[20, 60, 20]), [1, 0, 1, 2, 1]);
+        let order = interleave(&[7, 2, 1]);
+        let count = |target| order.iter().filter(|index| **index == target).count();
+        assert_eq!([count(0), count(1), count(2)], [7, 2, 1]);
     }
 
     #[test]
