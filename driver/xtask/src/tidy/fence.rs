@@ -4,8 +4,14 @@ use super::Finding;
 use super::tree::Tree;
 
 /// The crates that may contain `unsafe` and may name `nt_sys`.
-const FENCE: [&str; 5] =
-    ["driver/nt-sys", "driver/nt", "driver/nthost", "driver/image", "driver/bench"];
+const FENCE: [&str; 6] = [
+    "driver/nt-sys",
+    "driver/nt",
+    "driver/nthost",
+    "driver/image",
+    "driver/bench",
+    "loadtest/httpsys-baseline",
+];
 /// The sources of the driver's own decisions, where not even a raw pointer type is named.
 const DRIVER: &str = "driver/src/";
 
@@ -21,7 +27,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
                 findings.push(Finding::new(path, line, message));
             }
         };
-        refuse(&["unsafe"], "`unsafe` outside nt-sys, nt, nthost, image and bench");
+        refuse(&["unsafe"], "`unsafe` outside nt-sys, nt, nthost, image, bench, httpsys-baseline");
         refuse(&["nt_sys"], "`nt_sys` outside nt, nthost, image and bench");
         if path.starts_with(DRIVER) {
             refuse(&["*", "mut"], "`*mut` in the driver's own sources");
