@@ -4,17 +4,19 @@ use nt::wsk::{Options, Provider};
 use nt::{Passive, PoolArc, RegistryKey, Result, Rights, Status, Timer, TryCell};
 use wskhttpd_abi::{DEVICE_LINK, DEVICE_NAME, Sentence};
 
-use crate::admission::{Left, Lists};
+use crate::admission::Left;
 use crate::clock::TICK_MS;
-use crate::parameters::Parameters;
+use crate::parameters::{InForce, Parameters};
 use crate::server::Server;
 use crate::site::PinnedSite;
+use crate::trace;
 
 /// The running driver.
 pub struct WskHttpd {
     pub(crate) provider: PoolArc<Provider<Server>>,
     /// Taken by who loads a site: one at a time.
     pub(crate) loading: TryCell<()>,
+    pub(crate) parameters: InForce,
     timer: Timer<Provider<Server>>,
 }
 
@@ -29,7 +31,7 @@ impl Driver for WskHttpd {
         let mut parameters = Parameters::read(passive, key)?;
         let site = first_site(passive, &mut parameters)?;
         let now = nt::time::system_ticks();
-        let lists = core::mem::replace(&mut parameters.lists, Lists::empty()?);
+        let lists = parameters.lists.copy()?;
         let server = Server::new(passive, &parameters, lists, site, now)?;
         let options = Options {
             listen: parameters.listen,
@@ -43,12 +45,17 @@ impl Driver for WskHttpd {
         };
         let provider = Provider::start(passive, &options, server)
             .inspect_err(|status| explain(&parameters, *status))?;
+        let parameters = InForce::new(parameters).inspect_err(|_| {
+            provider.client().begin_stop();
+            provider.stop(passive);
+        })?;
         let timer = Timer::start(TICK_MS, provider.clone()).inspect_err(|_| {
             provider.client().begin_stop();
             provider.stop(passive);
         })?;
         nt::log(format_args!("listening on {}", provider.local_address()));
-        Ok(WskHttpd { provider, loading: TryCell::new(()), timer })
+        trace::started(provider.local_address());
+        Ok(WskHttpd { provider, loading: TryCell::new(()), parameters, timer })
     }
 
     /// No new connections; what is under way gets `StopMs`, for which the timer goes on.
@@ -65,6 +72,7 @@ impl Driver for WskHttpd {
             nt::bug_check("connection count not returned", left.addresses);
         }
         nt::log(format_args!("stopped"));
+        trace::stopped();
     }
 
     fn control(&self, passive: &Passive, request: &mut Request<'_>) -> Result<usize> {

@@ -65,6 +65,13 @@ pub fn image() -> Vec<u8> {
     IMAGE.get_or_init(build).clone()
 }
 
+/// The image of a folder with nothing but this `site.toml`.
+pub fn declared(manifest: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.toml"), manifest).unwrap();
+    build::build_folder(folder.path(), &build::Options::default()).unwrap().image
+}
+
 pub fn number(name: &str, value: u32) -> (String, Value) {
     (name.to_owned(), Value::Dword(value))
 }
@@ -78,7 +85,11 @@ pub fn list(name: &str, values: &[&str]) -> (String, Value) {
 }
 
 /// A host with the site, listening on a free port of 127.0.0.1 unless `set` says otherwise.
-fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
+fn host(
+    set: Vec<(String, Value)>,
+    image: Vec<u8>,
+    change: impl FnOnce(Options) -> Options,
+) -> Host {
     let mut registry = vec![
         text("ListenAddress", "127.0.0.1"),
         number("ListenPort", 0),
@@ -87,7 +98,7 @@ fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
     registry.extend(set);
     let files = vec![("\\??\\site.img".to_owned(), image.into())];
     let options = Options { processors: 2, registry, files, ..Options::default() };
-    Host::start(if is_irp_only() { irp_only(options) } else { options }).unwrap()
+    Host::start(change(if is_irp_only() { irp_only(options) } else { options })).unwrap()
 }
 
 /// True in test binaries that run the tests of another one on another machine.
@@ -118,7 +129,7 @@ fn load(host: &mut Host) -> Result<(), i32> {
 /// What the driver said when it refused to start.
 pub fn refusal(set: Vec<(String, Value)>, image: Vec<u8>) -> String {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut host = host(set, image);
+    let mut host = host(set, image, |options| options);
     load(&mut host).expect_err("it started");
     let said = host.log().concat();
     let ledger = host.unload();
@@ -128,8 +139,13 @@ pub fn refusal(set: Vec<(String, Value)>, image: Vec<u8>) -> String {
 
 impl Machine {
     pub fn start(set: Vec<(String, Value)>) -> Machine {
+        Machine::start_as(set, |options| options)
+    }
+
+    /// The same on a host that is otherwise than usual.
+    pub fn start_as(set: Vec<(String, Value)>, change: impl FnOnce(Options) -> Options) -> Machine {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut host = host(set, image());
+        let mut host = host(set, image(), change);
         if let Err(status) = load(&mut host) {
             panic!("status {status:#x}: {:?}", host.log());
         }
@@ -161,6 +177,11 @@ impl Machine {
         self.host().device_control(DEVICE_NAME, code, &buffer[..octets], OUTPUT_BYTES_MAX)
     }
 
+    /// Asks the control device without input.
+    pub fn query(&self, code: u32) -> Vec<u8> {
+        self.host().device_query(DEVICE_NAME, code, &[], OUTPUT_BYTES_MAX).unwrap()
+    }
+
     /// Has the driver load an image, and says what it said.
     pub fn load(&self, image: &[u8]) -> Loaded {
         self.host().put_file("\\??\\next.img", image.to_vec());
@@ -179,9 +200,13 @@ impl Machine {
         self.host.as_ref().unwrap().lose_listeners();
     }
 
+    /// One request to the control device.
+    pub fn control(&self, code: u32, input: &[u8], output: usize) -> Result<Vec<u8>, i32> {
+        self.host.as_ref().unwrap().device_control(DEVICE_NAME, code, input, output)
+    }
+
     pub fn counters(&self) -> Counters {
-        let host = self.host.as_ref().unwrap();
-        let output = host.device_control(DEVICE_NAME, IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES);
+        let output = self.control(IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES);
         Counters::decode(&output.unwrap()).unwrap()
     }
 
@@ -206,6 +231,20 @@ impl Machine {
 
     pub fn log(&self) -> String {
         self.host.as_ref().unwrap().log().concat()
+    }
+
+    /// What the driver traced.
+    #[allow(clippy::unused_self)] // this one's: there is one machine at a time
+    pub fn events(&self) -> String {
+        nthost::events().concat()
+    }
+
+    /// Unloads; the ledger must be zero. What the driver has traced until then.
+    pub fn stop_and_trace(mut self) -> String {
+        let ledger = self.host.take().unwrap().unload();
+        assert!(ledger.is_zero(), "{ledger}");
+        // Before the next machine starts.
+        self.events()
     }
 
     /// Unloads; the ledger must be zero. How long it took.
