@@ -159,10 +159,11 @@ impl Client {
         let many = random.one_in(4);
         let most = if many { MANY_REQUESTS_MAX } else { REQUESTS_MAX };
         let count = random.within(1, most);
+        let health = history.asks_health;
         let mut requests: Vec<Request> = Vec::new();
         for number in 1..=count {
             let last = number == count && conduct == Conduct::Polite;
-            let request = Request::random(&mut random, last, many);
+            let request = Request::random(&mut random, last, many, health);
             let closes = request.answer.closes;
             requests.push(request);
             if closes {
