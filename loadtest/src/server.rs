@@ -1,8 +1,9 @@
 //! The server as a process of this scenario's own: start it, ask it what it holds, end it.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -58,6 +59,8 @@ pub struct Server {
     lines: Receiver<String>,
     /// Its first URL, which ends in a slash.
     pub url: String,
+    /// Where its control device is reached.
+    pub control: PathBuf,
 }
 
 impl Server {
@@ -66,8 +69,12 @@ impl Server {
     /// # Errors
     /// It does not start, or names no URL within a minute.
     pub fn start(program: &Path, settings: &[String]) -> Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("loadtest-{}-{number}.sock", std::process::id());
+        let control = std::env::temp_dir().join(name);
         let mut command = Command::new(program);
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--control"]).arg(&control);
         for setting in settings {
             command.args(["--set", setting]);
         }
@@ -82,7 +89,7 @@ impl Server {
             let lines = BufReader::new(output).lines().map_while(Result::ok);
             lines.for_each(|line| drop(sender.send(line)));
         });
-        let mut server = Self { child, lines, url: String::new() };
+        let mut server = Self { child, lines, url: String::new(), control };
         let line = server.find("http://")?;
         line.trim().clone_into(&mut server.url);
         server.find("Ctrl-C")?;
@@ -156,6 +163,8 @@ impl Drop for Server {
         // It has ended already, or is not wanted any more.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // One that was killed leaves it.
+        let _ = std::fs::remove_file(&self.control);
     }
 }
 

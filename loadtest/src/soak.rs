@@ -3,7 +3,8 @@
 //! another accept mode, after several.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use crate::generator::report::End;
 use crate::interrupt::Interrupt;
-use crate::scenario::file::Scenario;
+use crate::scenario::file::{Beside, Scenario};
 use crate::scenario::play::{Played, play};
 use crate::server::{Memory, Server};
 
@@ -23,6 +24,16 @@ pub const GROWTH_OCTETS_MAX: u64 = 256 * 1024;
 /// the simulation has the same bound. How many need how much at the same moment is chance, so that
 /// the peak of one round says nothing of the next one's.
 pub const CONNECTION_OCTETS_MAX: u64 = 96 * 1024;
+/// What an operator asks of a server in the middle, by its tool, and milliseconds between: the
+/// site anew, a limit, a health endpoint. None of it changes an answer.
+const OPERATOR: [(u64, &[&str]); 4] = [
+    (700, &["load", SITE]),
+    (500, &["set", "IdleTimeoutMs", "60000"]),
+    (500, &["health", "main", "up"]),
+    (900, &["stats"]),
+];
+/// What the server serves by itself, as a folder of this repository.
+const SITE: &str = "driver/serve/site";
 /// One life each, over and over.
 const MODES: [&str; 3] = ["conditional", "event", "irp"];
 
@@ -84,6 +95,8 @@ pub struct SoakReport {
     pub rounds: u32,
     /// Complete, right answers.
     pub answers: u64,
+    /// What an operator asked for in the middle.
+    pub commands: u64,
     /// Errors, and the first line of the first report that has some.
     pub errors: u64,
     /// What the first error was.
@@ -119,6 +132,7 @@ impl SoakReport {
             }
         }
         for beside in &played.beside {
+            self.commands += beside.runs;
             self.errors += beside.failures;
             if self.first_error.is_none() {
                 let said = beside.first.as_ref();
@@ -132,6 +146,7 @@ impl fmt::Display for SoakReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "soak: {} rounds in {:.0} s, {:?}", self.rounds, self.elapsed_s, self.end)?;
         writeln!(f, "answers     {}", self.answers)?;
+        writeln!(f, "commands    {}", self.commands)?;
         for life in &self.lives {
             let Life { mode, rounds, first, last, .. } = life;
             let flat = if life.is_flat() { "flat" } else { "NOT flat" };
@@ -156,6 +171,7 @@ pub fn soak(plan: &SoakPlan, interrupt: &Interrupt) -> Result<SoakReport> {
         elapsed_s: 0.0,
         rounds: 0,
         answers: 0,
+        commands: 0,
         errors: 0,
         first_error: None,
         lives: Vec::new(),
@@ -175,11 +191,13 @@ pub fn soak(plan: &SoakPlan, interrupt: &Interrupt) -> Result<SoakReport> {
         let mode = modes.next().context("no mode")?;
         let settings = [format!("AcceptMode={mode}"), "MaxConnectionsPerAddress=0".into()];
         let server = Server::start(program, &settings)?;
+        let mut scenario = plan.scenario.clone();
+        scenario.beside.extend(operator(program, &server.control));
         let mut held = Vec::new();
         // A life has two rounds at least, or there is nothing to compare.
         let rounds_max = plan.rounds_per_life.max(2);
         while (held.len() < 2 || !is_over(&report)) && held.len() < rounds_max as usize {
-            report.add(&play(&plan.scenario, &server.url, false, interrupt)?);
+            report.add(&play(&scenario, &server.url, false, interrupt)?);
             held.push(server.quiet_memory()?);
         }
         let (first, last) = held.first().zip(held.last()).context("no round")?;
@@ -196,6 +214,22 @@ pub fn soak(plan: &SoakPlan, interrupt: &Interrupt) -> Result<SoakReport> {
         report.end = End::Interrupted;
     }
     Ok(report)
+}
+
+/// What [`OPERATOR`] does with the tool that lies beside the server; nothing where there is none, or
+/// no site.
+fn operator(program: &Path, control: &Path) -> Vec<Beside> {
+    let tool = program.with_file_name("wskhttpctl");
+    if !tool.exists() || !Path::new(SITE).exists() {
+        return Vec::new();
+    }
+    let (tool, control) = (tool.to_string_lossy(), control.to_string_lossy());
+    let commands = OPERATOR.iter().filter_map(|(every_ms, words)| {
+        let words = [&tool, "--socket", &control].into_iter().chain(words.iter().copied());
+        let command = shlex::try_join(words).ok()?;
+        Some(Beside { every_ms: NonZeroU64::new(*every_ms)?, command })
+    });
+    commands.collect()
 }
 
 #[cfg(test)]
@@ -221,6 +255,7 @@ mod tests {
             elapsed_s: 1.0,
             rounds: 2,
             answers: 1,
+            commands: 0,
             errors: 0,
             first_error: None,
             lives: vec![life],
