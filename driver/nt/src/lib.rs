@@ -25,6 +25,7 @@ pub mod processor;
 pub mod random;
 mod registry;
 mod routines;
+mod security;
 mod spinlock;
 mod status;
 mod sync;

@@ -8,6 +8,8 @@ use nt_sys::ex::{EX_ALLOCATE_POOL2, EX_DELETE_LOOKASIDE_LIST_EX, EX_INITIALIZE_L
 use nt_sys::ke::KE_QUERY_SYSTEM_TIME;
 use nt_sys::mm::MmGetSystemRoutineAddress;
 use nt_sys::ntdef::PVOID;
+use nt_sys::ps::OB_OPEN_OBJECT_BY_POINTER;
+use nt_sys::zw::ZW_SET_SECURITY_OBJECT;
 
 use crate::{Passive, WideString};
 
@@ -40,10 +42,21 @@ static INITIALIZE_LOOKASIDE: Routine = Routine::new("ExInitializeLookasideListEx
 static DELETE_LOOKASIDE: Routine = Routine::new("ExDeleteLookasideListEx");
 static TIME_PRECISE: Routine = Routine::new("KeQuerySystemTimePrecise");
 static TIME: Routine = Routine::new("KeQuerySystemTime");
+// Not in the headers that the driver is built with (ntifs.h has them).
+static OPEN_OBJECT: Routine = Routine::new("ObOpenObjectByPointer");
+static SET_SECURITY: Routine = Routine::new("ZwSetSecurityObject");
 
 /// Looks all of them up.
 pub(crate) fn find(_passive: &Passive) {
-    let all = [&ALLOCATE_POOL2, &INITIALIZE_LOOKASIDE, &DELETE_LOOKASIDE, &TIME_PRECISE, &TIME];
+    let all = [
+        &ALLOCATE_POOL2,
+        &INITIALIZE_LOOKASIDE,
+        &DELETE_LOOKASIDE,
+        &TIME_PRECISE,
+        &TIME,
+        &OPEN_OBJECT,
+        &SET_SECURITY,
+    ];
     all.into_iter().for_each(Routine::find);
 }
 
@@ -66,6 +79,16 @@ pub(crate) fn lookaside_lists()
     // SAFETY: R1, as above.
     let delete = unsafe { core::mem::transmute::<PVOID, EX_DELETE_LOOKASIDE_LIST_EX>(delete) };
     Some((initialize, delete))
+}
+
+/// `ObOpenObjectByPointer` and `ZwSetSecurityObject`; without them, no device.
+pub(crate) fn security() -> (OB_OPEN_OBJECT_BY_POINTER, ZW_SET_SECURITY_OBJECT) {
+    let (open, set) = (OPEN_OBJECT.address(), SET_SECURITY.address());
+    // SAFETY: R1, as above.
+    let open = unsafe { core::mem::transmute::<PVOID, OB_OPEN_OBJECT_BY_POINTER>(open) };
+    // SAFETY: R1, as above.
+    let set = unsafe { core::mem::transmute::<PVOID, ZW_SET_SECURITY_OBJECT>(set) };
+    (open, set)
 }
 
 /// `KeQuerySystemTimePrecise`; without it, the time of the last clock interrupt.

@@ -3,6 +3,7 @@ use crate::log::DbgPrint;
 use crate::nt::bugcheck::KeBugCheckEx;
 use crate::nt::device::{
     IoCreateDevice, IoCreateSymbolicLink, IoDeleteDevice, IoDeleteSymbolicLink, IofCompleteRequest,
+    ObOpenObjectByPointer, ZwSetSecurityObject,
 };
 use crate::nt::event::{KeClearEvent, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject};
 use crate::nt::file::{ZwCreateFile, ZwQueryInformationFile, ZwReadFile};
@@ -64,9 +65,11 @@ exports! {
         KeGetCurrentProcessorNumberEx KeInitializeDpc KeInitializeEvent KeInitializeTimer
         KeQueryActiveProcessorCountEx KeQuerySystemTime KeQuerySystemTimePrecise KeReleaseSpinLock
         KeSetEvent KeSetTimerEx KeWaitForSingleObject MmBuildMdlForNonPagedPool
-        MmGetSystemRoutineAddress MmMapLockedPagesSpecifyCache ObReferenceObjectByHandle
+        MmGetSystemRoutineAddress MmMapLockedPagesSpecifyCache ObOpenObjectByPointer
+        ObReferenceObjectByHandle
         ObfDereferenceObject PsCreateSystemThread
-        ZwClose ZwCreateFile ZwOpenKey ZwQueryInformationFile ZwQueryValueKey ZwReadFile;
+        ZwClose ZwCreateFile ZwOpenKey ZwQueryInformationFile ZwQueryValueKey ZwReadFile
+        ZwSetSecurityObject;
     "netio.sys":
         WskCaptureProviderNPI WskDeregister WskRegister WskReleaseProviderNPI;
 }

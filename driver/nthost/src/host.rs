@@ -15,6 +15,7 @@ use crate::ledger::Ledger;
 use crate::loader::LoadError;
 use crate::loader::image::Image;
 use crate::loader::mapping::Mapping;
+use crate::nt::security::Caller;
 use crate::nt::{device, handle, irp, lookaside, mdl, pool, thread, timer};
 use crate::processor::Processor;
 use crate::sim::{self, world};
@@ -232,7 +233,7 @@ impl Host {
         input: &[u8],
         output_len: usize,
     ) -> Result<Vec<u8>, NTSTATUS> {
-        device::control(device, device::ACCESS_BOTH, code, input, output_len)
+        device::control(Caller::Administrator, device, device::ACCESS_BOTH, code, input, output_len)
     }
 
     /// As [`Host::device_control`], with a handle that is open for reading only.
@@ -246,7 +247,28 @@ impl Host {
         input: &[u8],
         output_len: usize,
     ) -> Result<Vec<u8>, NTSTATUS> {
-        device::control(device, device::ACCESS_READ, code, input, output_len)
+        device::control(Caller::Administrator, device, device::ACCESS_READ, code, input, output_len)
+    }
+
+    /// As [`Host::device_control`], by somebody.
+    ///
+    /// # Errors
+    /// As there; `STATUS_ACCESS_DENIED` for whom the device's descriptor does not admit.
+    pub fn device_control_by(
+        &self,
+        caller: Caller,
+        device: &str,
+        code: u32,
+        input: &[u8],
+        output_len: usize,
+    ) -> Result<Vec<u8>, NTSTATUS> {
+        device::control(caller, device, device::ACCESS_BOTH, code, input, output_len)
+    }
+
+    /// The security descriptor that a device, by its name, was given, in SDDL; `None` when it was
+    /// given none.
+    pub fn device_sddl(&self, device: &str) -> Option<String> {
+        device::sddl(device)
     }
 
     /// Puts a file at an NT path, in place of what was there.

@@ -85,7 +85,7 @@ pub fn list(name: &str, values: &[&str]) -> (String, Value) {
 }
 
 /// A host with the site, listening on a free port of 127.0.0.1 unless `set` says otherwise.
-fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
+fn host(set: Vec<(String, Value)>, image: Vec<u8>, absent: &[&str]) -> Host {
     let mut registry = vec![
         text("ListenAddress", "127.0.0.1"),
         number("ListenPort", 0),
@@ -93,7 +93,8 @@ fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
     ];
     registry.extend(set);
     let files = vec![("\\??\\site.img".to_owned(), image.into())];
-    let options = Options { processors: 2, registry, files, ..Options::default() };
+    let absent = absent.iter().map(|&name| name.to_owned()).collect();
+    let options = Options { processors: 2, registry, files, absent, ..Options::default() };
     Host::start(if is_irp_only() { irp_only(options) } else { options }).unwrap()
 }
 
@@ -125,7 +126,7 @@ fn load(host: &mut Host) -> Result<(), i32> {
 /// What the driver said when it refused to start.
 pub fn refusal(set: Vec<(String, Value)>, image: Vec<u8>) -> String {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut host = host(set, image);
+    let mut host = host(set, image, &[]);
     load(&mut host).expect_err("it started");
     let said = host.log().concat();
     let ledger = host.unload();
@@ -135,8 +136,13 @@ pub fn refusal(set: Vec<(String, Value)>, image: Vec<u8>) -> String {
 
 impl Machine {
     pub fn start(set: Vec<(String, Value)>) -> Machine {
+        Machine::start_without(set, &[])
+    }
+
+    /// On a kernel that lacks some functions.
+    pub fn start_without(set: Vec<(String, Value)>, absent: &[&str]) -> Machine {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut host = host(set, image());
+        let mut host = host(set, image(), absent);
         if let Err(status) = load(&mut host) {
             panic!("status {status:#x}: {:?}", host.log());
         }

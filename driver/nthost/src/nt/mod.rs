@@ -10,6 +10,7 @@ pub(crate) mod mdl;
 pub(crate) mod pool;
 pub(crate) mod registry;
 pub(crate) mod routine;
+pub(crate) mod security;
 pub(crate) mod spinlock;
 pub(crate) mod thread;
 pub(crate) mod time;
