@@ -18,6 +18,11 @@ macro_rules! counters {
             pub const fn name(self) -> &'static str {
                 match self { $(Counter::$variant => $name,)* }
             }
+
+            /// One line for people; it starts with `Gauge: ` where a value also falls.
+            pub const fn help(self) -> &'static str {
+                match self { $(Counter::$variant => concat!($($doc),+).trim_ascii_start(),)* }
+            }
         }
     };
 }
@@ -98,6 +103,38 @@ counters! {
     SiteBytes = "site_bytes",
     /// Gauge: entries of the site image.
     SiteEntries = "site_entries",
+    /// Of the rejected requests, those for each [`Reason`](crate::Reason): this is `BadRequest`.
+    RejectedBadRequest = "rejected_bad_request",
+    /// `Hostname`.
+    RejectedHostname = "rejected_hostname",
+    /// `Number`.
+    RejectedNumber = "rejected_number",
+    /// `Header`.
+    RejectedHeader = "rejected_header",
+    /// `EntityTooLarge`.
+    RejectedContentTooLarge = "rejected_entity_too_large",
+    /// `URL_Length`.
+    RejectedUriTooLong = "rejected_url_length",
+    /// `ExpectationFailed`.
+    RejectedExpectation = "rejected_expectation",
+    /// `URL`.
+    RejectedUrl = "rejected_url",
+    /// `FieldLength`.
+    RejectedFieldsTooLarge = "rejected_field_length",
+    /// `N/I`.
+    RejectedNotImplemented = "rejected_not_implemented",
+    /// `Version_N/S`.
+    RejectedVersion = "rejected_version",
+    /// `Verb`.
+    RejectedVerb = "rejected_verb",
+    /// `Invalid_CR/LF`.
+    RejectedInvalidCrLf = "rejected_invalid_crlf",
+    /// `RequestLength`.
+    RejectedHeadTooLong = "rejected_request_length",
+    /// Gauge: rejects put into the ring since the driver started.
+    RejectsNoted = "rejects_noted",
+    /// Gauge: requests put into the access log since the driver started.
+    AccessLogged = "access_logged",
 }
 
 /// Octets of an encoded record.
@@ -175,9 +212,10 @@ mod tests {
     }
 
     #[test]
-    fn names_are_distinct() {
+    fn names_are_distinct_and_helps_are_sentences() {
         for (at, counter) in Counter::ALL.iter().enumerate() {
             assert!(Counter::ALL[..at].iter().all(|other| other.name() != counter.name()));
+            assert!(counter.help().ends_with('.'), "{}", counter.help());
         }
     }
 }

@@ -111,6 +111,9 @@ pub(crate) struct Serve {
     /// `wskhttpd-UID/PID.sock` in the folder for temporary files: tools find it there.
     #[arg(long, value_name = "PATH|none")]
     pub(crate) control: Option<PathBuf>,
+    /// Print the driver's events, one line each; driver/docs/events.md lists them.
+    #[arg(long)]
+    pub(crate) trace_events: bool,
     /// Print what the driver writes to the kernel debugger.
     #[arg(long, short)]
     pub(crate) verbose: bool,

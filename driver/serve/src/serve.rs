@@ -39,6 +39,7 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
         files: vec![(IMAGE_PATH.to_owned(), image.into())],
         own_files: true,
         log: serve.verbose,
+        trace: serve.trace_events,
         wait_max: Duration::from_millis(setting(serve, "StopMs") + setting(serve, "LingerMs"))
             + STOP_SLACK,
         ..Options::default()

@@ -1,5 +1,6 @@
 //! The bound of any server in user mode: answers a constant to every blank line and parses nothing.
-//! One thread, one receive and one send per readable socket. Prints its address; runs until killed.
+//! One thread, one receive and one send per readable socket. Prints its address, which is the first
+//! argument or a free port of 127.0.0.1; runs until killed.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +19,8 @@ const BUFFER_BYTES: usize = 65_536;
 const LISTENER: Token = Token(usize::MAX);
 
 fn main() -> Result<()> {
-    let mut listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let mut listener = TcpListener::bind(address.parse()?)?;
     println!("{}", listener.local_addr()?);
     let mut poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
