@@ -21,10 +21,12 @@ const QUIET_POLL: Duration = Duration::from_millis(200);
 /// What a server says it holds.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Memory {
-    /// Octets held.
+    /// Octets of pool held.
     pub held: u64,
-    /// The most octets ever held, as a sum over kinds.
+    /// The most octets of pool ever held, as a sum over kinds.
     pub peak: u64,
+    /// The most sockets of connections ever open.
+    pub sockets_peak: u64,
     /// Connections open.
     pub connections: u64,
 }
@@ -40,7 +42,9 @@ impl Memory {
         };
         if words.first() == Some(&"connections_open") {
             self.connections = number(1).unwrap_or(0);
-        } else {
+        } else if line.starts_with("connection sockets ") {
+            self.sockets_peak = behind("peak");
+        } else if line.starts_with("pool ") {
             self.held += behind("held");
             self.peak += behind("peak");
         }
@@ -166,10 +170,12 @@ mod tests {
             "connections_open         3",
             "pool WskC                      12 held        49152 octets, peak        65536",
             "pool WskS                       1 held          100 octets, peak          200",
+            "connection sockets              3 held            0 octets, peak            9",
+            "IRPs in flight                  1 held            0 octets, peak           70",
             "ledger peak",
         ] {
             memory.read(line);
         }
-        assert_eq!(memory, Memory { held: 49_252, peak: 65_736, connections: 3 });
+        assert_eq!(memory, Memory { held: 49_252, peak: 65_736, sockets_peak: 9, connections: 3 });
     }
 }
