@@ -187,7 +187,7 @@ fn chart<'a, 'b>(
 ) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
     let mut builder = ChartBuilder::on(area);
     builder.margin(8).margin_right(screen.font() * 2).x_label_area_size(screen.font() * 3);
-    builder.y_label_area_size(screen.font() * 4);
+    builder.y_label_area_size(screen.font() * 5);
     builder
 }
 
