@@ -84,6 +84,20 @@ fn one_that_was_started_is_ended() {
 }
 
 #[test]
+fn what_was_measured_before_a_server_ended_is_reported() {
+    let out = folder();
+    let right = format!("right={} {{addr}}", env!("CARGO_BIN_EXE_raw"));
+    // Ends by itself, long after the first rounds and long before the last.
+    let brief = format!("brief=timeout 4 {} {{addr}}", env!("CARGO_BIN_EXE_raw"));
+    let arguments = ["--start", &right, "--start", &brief, "--rounds", "1000"];
+    let output = loadtest(&arguments, out.path());
+    let printed = printed(&output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("**Stopped early**: brief"), "{printed}");
+    assert!(printed.contains(" of 1000 rounds") && printed.contains("| right |"), "{printed}");
+}
+
+#[test]
 fn what_cannot_be_compared_is_refused() {
     let out = folder();
     for (arguments, part) in [
