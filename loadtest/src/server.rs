@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
+use tempfile::TempDir;
 
 /// Longest wait for a line of the server's.
 const LINE_WAIT: Duration = Duration::from_mins(1);
@@ -58,6 +59,10 @@ pub struct Server {
     lines: Receiver<String>,
     /// Its first URL, which ends in a slash.
     pub url: String,
+    /// The path of its control socket.
+    pub control: String,
+    /// Where that is; removed with it.
+    _folder: TempDir,
 }
 
 impl Server {
@@ -67,7 +72,9 @@ impl Server {
     /// It does not start, or names no URL within a minute.
     pub fn start(program: &Path, settings: &[String]) -> Result<Self> {
         let mut command = Command::new(program);
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        let folder = tempfile::tempdir()?;
+        let control = folder.path().join("control");
+        command.args(["serve", "--listen", "127.0.0.1:0", "--control"]).arg(&control);
         for setting in settings {
             command.args(["--set", setting]);
         }
@@ -82,7 +89,8 @@ impl Server {
             let lines = BufReader::new(output).lines().map_while(Result::ok);
             lines.for_each(|line| drop(sender.send(line)));
         });
-        let mut server = Self { child, lines, url: String::new() };
+        let control = control.to_string_lossy().into_owned();
+        let mut server = Self { child, lines, url: String::new(), control, _folder: folder };
         let line = server.find("http://")?;
         line.trim().clone_into(&mut server.url);
         server.find("Ctrl-C")?;

@@ -175,11 +175,15 @@ pub fn soak(plan: &SoakPlan, interrupt: &Interrupt) -> Result<SoakReport> {
         let mode = modes.next().context("no mode")?;
         let settings = [format!("AcceptMode={mode}"), "MaxConnectionsPerAddress=0".into()];
         let server = Server::start(program, &settings)?;
+        let mut scenario = plan.scenario.clone();
+        for beside in &mut scenario.beside {
+            beside.command = beside.command.replace("{control}", &server.control);
+        }
         let mut held = Vec::new();
         // A life has two rounds at least, or there is nothing to compare.
         let rounds_max = plan.rounds_per_life.max(2);
         while (held.len() < 2 || !is_over(&report)) && held.len() < rounds_max as usize {
-            report.add(&play(&plan.scenario, &server.url, false, interrupt)?);
+            report.add(&play(&scenario, &server.url, false, interrupt)?);
             held.push(server.quiet_memory()?);
         }
         let (first, last) = held.first().zip(held.last()).context("no round")?;
