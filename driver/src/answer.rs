@@ -58,6 +58,14 @@ impl Answer {
         }
     }
 
+    /// Octets of the whole response; `prepared` is the response's.
+    pub fn octets(&self, site: Site<'_>, prepared: &Prepared<'_>) -> u64 {
+        let (body, _) = self.content(site, prepared);
+        let end = self.persistence.head_end(self.version);
+        let parts = [prepared.head.len(), self.fields(site).len(), end.len(), body.len()];
+        u64::try_from(parts.into_iter().fold(0, usize::saturating_add)).unwrap_or(u64::MAX)
+    }
+
     /// The field lines that could not be prepared; none but for a part.
     #[inline]
     pub fn fields(&self, site: Site<'_>) -> PartFields {

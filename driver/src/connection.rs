@@ -6,13 +6,16 @@
 use http1::Step;
 use nt::wsk::{CHAIN_BYTES_MAX, Events, Indication, Socket};
 use nt::{LookasideBox, Pinned, PoolArc, processor};
-use wskhttpd_abi::Counter;
+use wskhttpd_abi::{Counter, Reason};
 
+use crate::access_log::Asked;
 use crate::admission::Ticket;
 use crate::answer::{self, Answer};
 use crate::batch::{Batch, stamp};
 use crate::deadline::Timeouts;
+use crate::latency::Stopwatch;
 use crate::memo::{self, Known, Memo};
+use crate::rejects::{self, Peer};
 use crate::server::Server;
 use crate::site::PinnedSite;
 
@@ -51,8 +54,12 @@ pub struct Connection {
     held: Option<Answer>,
     /// By which site that was, while there is one: another may be published meanwhile.
     held_by: Option<PoolArc<PinnedSite>>,
+    /// What that is the answer to, where it is to be logged.
+    asked: Option<Asked>,
     stream: Option<Stream>,
     ticket: Ticket,
+    peer: Peer,
+    stopwatch: Stopwatch,
     /// Tick by which the head or the content under way must be complete; 0 = none is under way.
     request_deadline: u32,
     /// The deadline is that of the content.
@@ -72,15 +79,18 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A new connection, counted by `ticket`.
-    pub fn new(ticket: Ticket) -> Connection {
+    /// A new connection of `peer`, counted by `ticket`.
+    pub fn new(ticket: Ticket, peer: Peer) -> Connection {
         Connection {
             http: http1::Connection::new(),
             head: None,
             held: None,
             held_by: None,
+            asked: None,
             stream: None,
             ticket,
+            peer,
+            stopwatch: Stopwatch::new(peer.port),
             request_deadline: 0,
             in_content: false,
             progress: 0,
@@ -109,6 +119,7 @@ impl Connection {
             // What it sends stays with the provider until there is a place.
             return;
         }
+        self.stopwatch.turn();
         let mut batch = Batch::default();
         let mut turn = server.sites.turn(processor::current());
         let (site, mut memo) = turn.parts();
@@ -124,6 +135,9 @@ impl Connection {
         batch.count(server);
         if self.last && self.stream.is_none() {
             self.end(server, socket);
+        }
+        if batch.is_idle() {
+            self.stopwatch.forget();
         }
         if batch.is_idle() || socket.sends_in_flight() > 0 {
             self.set_deadline(server, socket);
@@ -227,7 +241,7 @@ impl Connection {
             && let Step::Request { request, .. } = &step
             && memo::is_repeatable(request)
         {
-            let (consumed, answer) = self.decide(server, site, step);
+            let (consumed, answer) = self.decide(server, site, step, input);
             if let Some(answer) = answer {
                 memo.learn(site.view(), input, consumed, answer);
             }
@@ -243,7 +257,7 @@ impl Connection {
             self.head = Some(head);
             return (consumed.saturating_add(kept), None);
         }
-        self.decide(server, site, step)
+        self.decide(server, site, step, input)
     }
 
     /// One step on an unfinished head and what follows it.
@@ -266,17 +280,18 @@ impl Connection {
             }
             return (appended, None);
         }
-        let (consumed, answer) = self.decide(server, site, step);
+        let (consumed, answer) = self.decide(server, site, step, &head);
         (consumed.saturating_sub(before), answer)
     }
 
-    /// What a step other than `Incomplete` means.
+    /// What a step other than `Incomplete` on `input` means.
     #[allow(clippy::needless_pass_by_value)] // the step is over with this
     fn decide(
         &mut self,
         server: &Server,
         site: &PoolArc<PinnedSite>,
         step: Step<'_>,
+        input: &[u8],
     ) -> (usize, Option<Answer>) {
         match step {
             Step::Request { consumed, request } => {
@@ -289,6 +304,9 @@ impl Connection {
                 };
                 let immediate = request.framing == http1::Framing::None
                     || request.expectation == http1::Expectation::Continue;
+                if server.access_log.is_on() {
+                    self.log(server, site, &request, answer, immediate);
+                }
                 if immediate {
                     return (consumed, answer);
                 }
@@ -296,14 +314,60 @@ impl Connection {
                 self.held_by = Some(site.clone());
                 (consumed, None)
             }
-            Step::ContentEnd { consumed } => (consumed, self.held.take()),
+            Step::ContentEnd { consumed } => (consumed, self.content_ended(server)),
             Step::Reject { consumed, rejection } => {
-                (self.held, self.held_by) = (None, None);
-                server.counters.add(Counter::Rejected, 1);
-                (consumed, answer::reject(site.view(), rejection))
+                (consumed, self.reject(server, site, rejection, input))
             }
             Step::Closed { consumed } | Step::Incomplete { consumed } => (consumed, None),
         }
+    }
+
+    /// Notes a request in the access log, or keeps what is to be noted when its content has ended.
+    #[cold]
+    #[inline(never)]
+    fn log(
+        &mut self,
+        server: &Server,
+        site: &PoolArc<PinnedSite>,
+        request: &http1::Request<'_>,
+        answer: Option<Answer>,
+        immediate: bool,
+    ) {
+        let log = &server.access_log;
+        match answer {
+            Some(answer) if immediate => {
+                log.answered(site.view(), self.peer, request, answer);
+            }
+            Some(_) => self.asked = log.asked(&server.heads, request),
+            None => {}
+        }
+    }
+
+    /// The answer to the request whose content has ended.
+    #[inline(never)]
+    fn content_ended(&mut self, server: &Server) -> Option<Answer> {
+        let answer = self.held.take()?;
+        if let Some((asked, site)) = self.asked.take().zip(self.held_by.as_ref()) {
+            server.access_log.answered_late(site.view(), self.peer, &asked, answer);
+        }
+        Some(answer)
+    }
+
+    /// The answer to what was not understood.
+    #[cold]
+    #[inline(never)]
+    fn reject(
+        &mut self,
+        server: &Server,
+        site: &PoolArc<PinnedSite>,
+        rejection: http1::Rejection,
+        input: &[u8],
+    ) -> Option<Answer> {
+        (self.held, self.held_by, self.asked) = (None, None, None);
+        server.counters.add(Counter::Rejected, 1);
+        let reason = rejects::of_request(rejection.reason);
+        server.reject(self.peer, reason, rejection.status.code(), input);
+        answer::reject(site.view(), rejection)
     }
 
     /// Answers a head that was answered before.
@@ -414,6 +478,9 @@ impl Connection {
         if !self.has_place(server, socket) {
             return self.wait_on(server, socket, events);
         }
+        if self.stopwatch.is_on() && self.stream.is_none() && socket.sends_in_flight() == 0 {
+            server.latency.sent(&mut self.stopwatch);
+        }
         if events == Events::SENT && self.is_plain(socket) {
             self.progress = 0;
             return self.set_deadline(server, socket);
@@ -479,7 +546,7 @@ impl Connection {
         let gone = self.peer_ended && !socket.is_gated();
         let overdue = socket.mark().passed(server.clock.ticks());
         if overdue {
-            server.held_in_vain();
+            server.held_in_vain(self.peer);
         }
         if overdue || gone || events.any(Events::STOP) {
             socket.close();
@@ -515,15 +582,16 @@ impl Connection {
         } else if self.is_sending(socket) {
             // It may be another deadline that has passed: that of a restart.
             if self.send_deadline(&server.timeouts, socket) <= now {
-                server.counters.add(Counter::TimerSend, 1);
+                server.reject(self.peer, Reason::TimerSend, 0, &[]);
                 socket.close();
             }
         } else if overdue(self.end_deadline) {
             socket.close();
         } else if overdue(self.request_deadline) {
-            let timer = if self.in_content { Counter::TimerContent } else { Counter::TimerHead };
-            server.counters.add(timer, 1);
-            (self.held, self.held_by) = (None, None);
+            let reason = if self.in_content { Reason::TimerContent } else { Reason::TimerHead };
+            let head = self.head.as_deref().unwrap_or_default();
+            server.reject(self.peer, reason, http1::Status::RequestTimeout.code(), head);
+            (self.held, self.held_by, self.asked) = (None, None, None);
             let mut batch = Batch::default();
             let site = server.sites.current();
             if let Some(answer) = answer::error(site.view(), http1::Status::RequestTimeout) {
@@ -533,7 +601,7 @@ impl Connection {
             batch.count(server);
         } else if self.end_deadline == 0 && !socket.is_gated() {
             if !self.overtaken {
-                server.counters.add(Counter::TimerIdle, 1);
+                server.reject(self.peer, Reason::TimerIdle, 0, &[]);
             }
             self.last = true;
         }

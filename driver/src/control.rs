@@ -8,7 +8,8 @@ use nt::wsk::Accept;
 use nt::{Passive, Pinned, PoolArc, Result, Rights, Status, Tag, WideString, processor};
 use wskhttpd_abi::{
     ABI_VERSION, Beat, Counter, IOCTL_BEAT, IOCTL_LOAD_SITE, IOCTL_QUERY_COUNTERS,
-    IOCTL_QUERY_HEALTH, IOCTL_QUERY_PARAMETERS, IOCTL_QUERY_STATE, IOCTL_SET_PARAMETER,
+    IOCTL_QUERY_HEALTH, IOCTL_QUERY_HOLDERS, IOCTL_QUERY_LATENCY, IOCTL_QUERY_PARAMETERS,
+    IOCTL_QUERY_REJECTS, IOCTL_QUERY_STATE, IOCTL_READ_LOG, IOCTL_SET_PARAMETER,
     IOCTL_SWITCH_HEALTH, ListWriter, LoadSite, Loaded, Reader, Record, Sentence, ServerState,
     SetParameter, Since, Switch, cut, decode, encode,
 };
@@ -17,6 +18,7 @@ use crate::clock::TICK_MS;
 use crate::driver::WskHttpd;
 use crate::server::Server;
 use crate::site::PinnedSite;
+use crate::{reports, trace};
 
 /// Octets of an encoded [`Loaded`] at most.
 const LOADED_BYTES_MAX: usize = SENTENCE_BYTES_MAX + 8 + 8 + 4;
@@ -32,6 +34,10 @@ impl WskHttpd {
             IOCTL_QUERY_HEALTH => self.query_health(request),
             IOCTL_QUERY_PARAMETERS => self.query_parameters(request),
             IOCTL_SET_PARAMETER => self.set_parameter(request),
+            IOCTL_QUERY_LATENCY => reports::latency(self.provider.client(), request),
+            IOCTL_QUERY_REJECTS => reports::rejects(self.provider.client(), request),
+            IOCTL_QUERY_HOLDERS => reports::holders(self.provider.client(), request),
+            IOCTL_READ_LOG => reports::access_log(self.provider.client(), request),
             IOCTL_LOAD_SITE => self.load_site(passive, request),
             IOCTL_SWITCH_HEALTH => {
                 let Switch { name, health } = input(request)?;
@@ -177,6 +183,7 @@ impl WskHttpd {
             image_bytes: u64::try_from(site.layout().total_bytes()).unwrap_or(0),
             entries: u32::try_from(site.layout().entries()).unwrap_or(u32::MAX),
         };
+        trace::reloaded(&loaded);
         encode(&loaded, request.output()).ok_or(Status::BUFFER_TOO_SMALL)
     }
 }
@@ -188,7 +195,7 @@ fn path(request: &Request<'_>) -> Result<WideString> {
 }
 
 /// The request's input, whole.
-fn input<R: Record>(request: &Request<'_>) -> Result<R> {
+pub(crate) fn input<R: Record>(request: &Request<'_>) -> Result<R> {
     let input = request.input();
     match Reader::new(input).u32() {
         None => Err(Status::INVALID_PARAMETER),
@@ -198,6 +205,6 @@ fn input<R: Record>(request: &Request<'_>) -> Result<R> {
 }
 
 /// The request has no input.
-fn nothing(request: &Request<'_>) -> Result<()> {
+pub(crate) fn nothing(request: &Request<'_>) -> Result<()> {
     if request.input().is_empty() { Ok(()) } else { Err(Status::INVALID_PARAMETER) }
 }

@@ -9,6 +9,7 @@ use crate::clock::TICK_MS;
 use crate::parameters::{InForce, Parameters};
 use crate::server::Server;
 use crate::site::PinnedSite;
+use crate::trace;
 
 /// The running driver.
 pub struct WskHttpd {
@@ -53,6 +54,7 @@ impl Driver for WskHttpd {
             provider.stop(passive);
         })?;
         nt::log(format_args!("listening on {}", provider.local_address()));
+        trace::started(provider.local_address());
         Ok(WskHttpd { provider, loading: TryCell::new(()), parameters, timer })
     }
 
@@ -70,6 +72,7 @@ impl Driver for WskHttpd {
             nt::bug_check("connection count not returned", left.addresses);
         }
         nt::log(format_args!("stopped"));
+        trace::stopped();
     }
 
     fn control(&self, passive: &Passive, request: &mut Request<'_>) -> Result<usize> {

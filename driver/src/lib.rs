@@ -22,6 +22,12 @@
 //! | [`deadline`] | when a connection has waited long enough |
 //! | [`clock`] | the time, and the Date of responses |
 //! | [`counters`] | what happened how often |
+//! | [`latency`] | how long turns take |
+//! | [`rejects`] | what was refused, and why |
+//! | [`access_log`] | what was asked |
+//! | `reports` | what tools are told of these |
+//! | [`ring`] | the last of many things, for who reads in time |
+//! | [`trace`] | what is told to who traces |
 //! | [`sync`] | what shared state is made of |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -37,6 +43,7 @@
     )
 )]
 
+pub mod access_log;
 pub mod admission;
 pub mod answer;
 pub mod batch;
@@ -47,13 +54,18 @@ pub mod counters;
 pub mod deadline;
 pub mod driver;
 pub mod health;
+pub mod latency;
 pub mod memo;
 pub mod notices;
 pub mod parameters;
 pub mod pressure;
 pub mod published;
+pub mod rejects;
+mod reports;
+pub mod ring;
 pub mod server;
 pub mod site;
 pub mod sync;
+pub mod trace;
 
 pub use driver::WskHttpd;

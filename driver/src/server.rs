@@ -1,5 +1,5 @@
 //! Which connection gets in, and what each event means: the client of WSK.
-use core::net::SocketAddr;
+use core::net::{Ipv6Addr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use http1::Limits;
@@ -9,7 +9,8 @@ use nt::wsk::{
 use nt::{Lookaside, Passive, PoolArc, Result, Tag, processor};
 use wskhttpd_abi::{Counter, Counters};
 
-use crate::admission::address::PrefixLengths;
+use crate::access_log::AccessLog;
+use crate::admission::address::{Holder, PrefixLengths};
 use crate::admission::table::Allowance;
 use crate::admission::{Admission, Decision, Lists, Policy, Reason, Refused, Rules, Verdict};
 use crate::clock::{Clock, TICK_MS, ticks_of};
@@ -17,12 +18,16 @@ use crate::connection::{Connection, HEAD_BUFFER_BYTES};
 use crate::counters::CounterSets;
 use crate::deadline::{Deadline, Timeouts, slots_of_tick};
 use crate::health::HealthTable;
+use crate::latency::Histograms;
 use crate::memo::Memo;
 use crate::notices::Notices;
 use crate::parameters::Parameters;
 use crate::pressure::Pressure;
 use crate::published::Published;
+use crate::rejects::{self, Peer, Rejects};
+use crate::ring::Ring;
 use crate::site::PinnedSite;
+use crate::trace;
 
 /// Ticks after which a request has died without a word: SYN-ACKs are repeated for less than that.
 const HANDSHAKE_TICKS: u32 = ticks_of(120_000);
@@ -42,6 +47,12 @@ pub struct Server {
     pub timeouts: Timeouts,
     /// Counters.
     pub counters: CounterSets,
+    /// Service times.
+    pub latency: Histograms,
+    /// What was refused lately.
+    pub rejects: Rejects,
+    /// What was asked lately, if that is wanted.
+    pub access_log: AccessLog,
     /// Who may connect.
     pub admission: Admission,
     /// Buffers for unfinished heads.
@@ -102,15 +113,20 @@ impl Server {
         let health = HealthTable::new()?;
         site.adopt(&health);
         health.adopted();
+        let logs = parameters.access_log != 0;
         Ok(Server {
             health,
             sites: Published::new(PoolArc::new(Tag::Site, site)?, processor::count(), || {
-                Memo::new(parameters.memo_heads)
+                // What is remembered has no target that could be logged.
+                Memo::new(if logs { 0 } else { parameters.memo_heads })
             })?,
             content_bytes_max: AtomicU32::new(parameters.content_bytes_max),
             clock: Clock::new(now),
             timeouts,
             counters: CounterSets::new()?,
+            latency: Histograms::new()?,
+            rejects: Rejects::new()?,
+            access_log: AccessLog::new(logs)?,
             admission: Admission::new(rules(parameters), lists, key)?,
             heads: Lookaside::new(Tag::Head)?,
             pressure: Pressure::default(),
@@ -166,6 +182,8 @@ impl Server {
             (Counter::Handshakes, u64::from(self.admission.handshakes())),
             (Counter::Waiting, u64::from(self.admission.waiting())),
             (Counter::PlacesTaken, u64::from(self.admission.places_taken())),
+            (Counter::RejectsNoted, self.rejects.ring().count()),
+            (Counter::AccessLogged, self.access_log.ring().map_or(0, Ring::count)),
             (Counter::SiteBytes, count(site.layout().total_bytes())),
             (Counter::SiteEntries, count(site.layout().entries())),
         ];
@@ -176,31 +194,27 @@ impl Server {
     }
 
     /// Nobody made place for a connection that was held.
-    pub fn held_in_vain(&self) {
+    pub fn held_in_vain(&self, peer: Peer) {
         self.counters.add(Counter::HeldExpired, 1);
-        self.counters.add(Counter::RefusedCrowded, 1);
+        self.reject(peer, wskhttpd_abi::Reason::Crowded, 0, &[]);
         self.notices.held_in_vain(self.clock.ticks());
     }
 
-    fn refused(&self, remote: &SocketAddr, refused: Refused) {
-        self.counters.add(refused.reason.counter(), 1);
+    /// Counts and keeps what is refused, by a `status` other than 0 if it is answered; `octets` is
+    /// the begin of the request.
+    #[cold]
+    pub fn reject(&self, peer: Peer, reason: wskhttpd_abi::Reason, status: u16, octets: &[u8]) {
+        self.rejects.note(&self.counters, peer, reason, status, octets);
+        trace::rejected(peer, reason, status);
+    }
+
+    fn refused(&self, remote: &SocketAddr, refused: Refused, is_answered: bool) {
+        let status = if is_answered { http1::Status::Unavailable.code() } else { 0 };
+        self.reject(Peer::of(remote), rejects::of_connection(refused.reason), status, &[]);
         if refused.reason == Reason::Crowded {
             self.pressure.add();
         }
         self.notices.refused(remote.ip(), refused, self.clock.ticks());
-    }
-}
-
-impl Reason {
-    const fn counter(self) -> Counter {
-        match self {
-            Reason::Denied => Counter::RefusedDenied,
-            Reason::PerAddress => Counter::RefusedPerAddress,
-            Reason::Rate => Counter::RefusedRate,
-            Reason::Table => Counter::RefusedTable,
-            Reason::Handshakes => Counter::RefusedHandshakes,
-            Reason::Crowded => Counter::RefusedCrowded,
-        }
     }
 }
 
@@ -212,7 +226,7 @@ impl Client for Server {
         let now = self.clock.ticks();
         let (verdict, refused) = self.admission.inspect(remote.ip(), id, now);
         if let Some(refused) = refused {
-            self.refused(remote, refused);
+            self.refused(remote, refused, verdict == Verdict::Accept);
         }
         match verdict {
             Verdict::Accept => Inspection::Accept,
@@ -240,7 +254,7 @@ impl Client for Server {
         let now = self.clock.ticks();
         let (ticket, refused) = self.admission.accept(remote.ip(), id, seat.index, now);
         if let Some(refused) = refused {
-            self.refused(remote, refused);
+            self.refused(remote, refused, ticket.is_some());
         }
         let ticket = ticket?;
         if ticket.is_waiting() {
@@ -254,14 +268,14 @@ impl Client for Server {
             self.counters.add(Counter::ConnectionsAccepted, 1);
             seat.mark.set_idle(now.saturating_add(self.timeouts.idle()));
         }
-        Some(Connection::new(ticket))
+        Some(Connection::new(ticket, Peer::of(remote)))
     }
 
     fn crowded(&self, remote: &SocketAddr, id: Option<InspectId>) {
         if let Some(id) = id {
             self.admission.abort(id);
         }
-        self.refused(remote, Refused { reason: Reason::Crowded, first: false });
+        self.refused(remote, Refused { reason: Reason::Crowded, first: false }, false);
     }
 
     fn receive(
@@ -333,8 +347,10 @@ impl Client for Server {
                 Decision::Accept(id) => {
                     let _ = door.complete(id, true);
                 }
-                Decision::Reject(id) => {
-                    self.held_in_vain();
+                Decision::Reject(id, holder) => {
+                    // An exempt source is counted for nobody.
+                    let address = holder.map_or(Ipv6Addr::UNSPECIFIED.into(), Holder::address);
+                    self.held_in_vain(Peer { address, port: 0 });
                     let _ = door.complete(id, false);
                     continue;
                 }
@@ -349,13 +365,16 @@ impl Client for Server {
             Listening::Closed => self.admission.forget_requests(),
             Listening::Lost => {
                 self.counters.add(Counter::ListenersLost, 1);
+                trace::listener_lost();
                 nt::log(format_args!("the listening socket died; another one will be opened"));
             }
             Listening::Restored => {
                 self.counters.add(Counter::ListenersRestored, 1);
+                trace::listener_restored();
                 nt::log(format_args!("listening again"));
             }
             Listening::Failed(status, wait_ms) => {
+                trace::listener_failed(status, wait_ms);
                 nt::log(format_args!("cannot listen again: {status}; next try in {wait_ms} ms"));
             }
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use nt::wsk::InspectId;
 use nt::{PoolSlice, Tag};
-use wskhttpd::admission::address::PrefixLengths;
+use wskhttpd::admission::address::{Holder, PrefixLengths};
 use wskhttpd::admission::prefixes::Prefix;
 use wskhttpd::admission::table::Allowance;
 use wskhttpd::admission::{
@@ -334,7 +334,8 @@ fn requests_wait_for_places_and_get_them_in_order() {
         assert_eq!(admission.next_decision(13), Some(Decision::Accept(id(3))));
         // The last one's time is over before there is a place again.
         assert_eq!(admission.next_decision(13), None);
-        assert_eq!(admission.next_decision(14), Some(Decision::Reject(id(4))));
+        let holder = Some(Holder::of(remote, RULES.prefix_lengths));
+        assert_eq!(admission.next_decision(14), Some(Decision::Reject(id(4), holder)));
         assert!(!admission.abort(id(4)), "it is forgotten");
         // The accepted one dies before its connection comes.
         assert!(admission.abort(id(3)));
@@ -487,7 +488,7 @@ fn storm(admission: &Admission, thread: u32) {
             Some(Decision::Accept(id)) => {
                 waiting.extend(admission.accept(remote, Some(id), n, now).0);
             }
-            Some(Decision::Reject(_) | Decision::Admit(_)) | None => {}
+            Some(Decision::Reject(..) | Decision::Admit(_)) | None => {}
         }
         if waiting.len() > 6 {
             let mut ticket = waiting.swap_remove((n % 7) as usize);

@@ -103,6 +103,38 @@ counters! {
     SiteBytes = "site_bytes",
     /// Gauge: entries of the site image.
     SiteEntries = "site_entries",
+    /// Of the rejected requests, those for each [`Reason`](crate::Reason): this is `BadRequest`.
+    RejectedBadRequest = "rejected_bad_request",
+    /// `Hostname`.
+    RejectedHostname = "rejected_hostname",
+    /// `Number`.
+    RejectedNumber = "rejected_number",
+    /// `Header`.
+    RejectedHeader = "rejected_header",
+    /// `EntityTooLarge`.
+    RejectedContentTooLarge = "rejected_entity_too_large",
+    /// `URL_Length`.
+    RejectedUriTooLong = "rejected_url_length",
+    /// `ExpectationFailed`.
+    RejectedExpectation = "rejected_expectation",
+    /// `URL`.
+    RejectedUrl = "rejected_url",
+    /// `FieldLength`.
+    RejectedFieldsTooLarge = "rejected_field_length",
+    /// `N/I`.
+    RejectedNotImplemented = "rejected_not_implemented",
+    /// `Version_N/S`.
+    RejectedVersion = "rejected_version",
+    /// `Verb`.
+    RejectedVerb = "rejected_verb",
+    /// `Invalid_CR/LF`.
+    RejectedInvalidCrLf = "rejected_invalid_crlf",
+    /// `RequestLength`.
+    RejectedHeadTooLong = "rejected_request_length",
+    /// Gauge: rejects put into the ring since the driver started.
+    RejectsNoted = "rejects_noted",
+    /// Gauge: requests put into the access log since the driver started.
+    AccessLogged = "access_logged",
 }
 
 /// Octets of an encoded record.

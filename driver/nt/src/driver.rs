@@ -88,9 +88,13 @@ kernel_fn! {
         // SAFETY: as above.
         let path = unsafe { WideString::copy_from(path) };
         let Some(path) = path else { return STATUS_INVALID_PARAMETER };
+        crate::trace::register(&passive);
         match load::<D>(&passive, object, path) {
             Ok(()) => STATUS_SUCCESS,
-            Err(status) => status.raw(),
+            Err(status) => {
+                crate::trace::unregister(&passive);
+                status.raw()
+            }
         }
     }
 }
@@ -180,6 +184,7 @@ kernel_fn! {
         if let Some(driver) = instance.driver.take() {
             driver.stop(&passive);
         }
+        crate::trace::unregister(&passive);
     }
 }
 

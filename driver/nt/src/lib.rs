@@ -6,7 +6,7 @@
 //!
 //! - memory: [`PoolBox`], [`PoolSlice`], [`PoolArc`], [`Lookaside`], [`Pinned`]
 //! - waiting and timing: [`SpinLock`], [`Event`], [`Timer`], [`SystemThread`], [`time`]
-//! - the outside: [`RegistryKey`], [`File`], [`driver`], [`log()`]
+//! - the outside: [`RegistryKey`], [`File`], [`driver`], [`log()`], [`trace`]
 //! - the network: [`wsk`]
 #![no_std]
 
@@ -31,6 +31,7 @@ mod sync;
 mod thread;
 pub mod time;
 mod timer;
+pub mod trace;
 mod try_cell;
 mod unicode;
 pub mod wsk;

@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::loader::LoadError;
 use crate::loader::image::Image;
 use crate::loader::mapping::Mapping;
-use crate::nt::{device, handle, irp, lock_order, lookaside, mdl, pool, thread, timer};
+use crate::nt::{device, etw, handle, irp, lock_order, lookaside, mdl, pool, thread, timer};
 use crate::processor::Processor;
 use crate::sim::{self, world};
 use crate::wsk;
@@ -35,6 +35,7 @@ pub enum Value {
 }
 
 /// The machine to be.
+#[allow(clippy::struct_excessive_bools)] // independent facts
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Processors, at least 1.
@@ -49,6 +50,8 @@ pub struct Options {
     pub control_socket: Option<PathBuf>,
     /// What the driver prints goes to stderr too.
     pub log: bool,
+    /// Somebody listens to the driver's tracing: all of its events are kept, and go to stderr too.
+    pub trace: bool,
     /// A provider that serves by IRP only and has little besides: it refuses event callbacks and
     /// chained MDLs, and cannot end one side of a connection.
     pub irp_only: bool,
@@ -82,6 +85,7 @@ pub(crate) struct State {
     pub(crate) files: Mutex<Vec<(String, Arc<Vec<u8>>)>>,
     pub(crate) own_files: bool,
     pub(crate) wait_max: Duration,
+    pub(crate) trace: bool,
     pub(crate) irp_only: bool,
     pub(crate) absent: Vec<String>,
     service: std::sync::OnceLock<String>,
@@ -129,7 +133,7 @@ impl Host {
         // First, for it may fail, and then nothing has happened.
         let control = options.control_socket.map(ControlSocket::start).transpose()?;
         crate::exports::keep();
-        crate::log::start(options.log);
+        crate::log::start(options.log, options.trace);
         reset();
         let processor_count = options.processors.max(1);
         let threads = if world::is_on() { 0 } else { processor_count };
@@ -141,6 +145,7 @@ impl Host {
             files: Mutex::new(options.files),
             own_files: options.own_files,
             wait_max: Some(options.wait_max).filter(|max| !max.is_zero()).unwrap_or(WAIT_MAX),
+            trace: options.trace,
             irp_only: options.irp_only,
             absent: options.absent,
             service: std::sync::OnceLock::new(),
@@ -311,6 +316,7 @@ fn reset() {
     handle::reset();
     thread::reset();
     device::reset();
+    etw::reset();
     lookaside::LISTS.clear();
     mdl::MDLS.clear();
     wsk::reset();
@@ -324,6 +330,7 @@ fn ledger() -> Ledger {
     handle::enter(&mut ledger);
     thread::enter(&mut ledger);
     device::enter(&mut ledger);
+    etw::enter(&mut ledger);
     lookaside::LISTS.enter(&mut ledger);
     mdl::MDLS.enter(&mut ledger);
     wsk::enter(&mut ledger);

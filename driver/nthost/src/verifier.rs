@@ -72,6 +72,7 @@ rules! {
     Time = 115: "a callback at DISPATCH_LEVEL is over within 100 microseconds",
     Indication = 116:
         "indicated octets are read up to their length, and not after their callback returned",
+    Tracing = 117: "a trace provider is registered when it writes, and unregistered once",
     Inspect = 111: "an inspect ID is completed once, with accept or reject",
 }
 

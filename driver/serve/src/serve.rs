@@ -40,6 +40,7 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
         own_files: true,
         control_socket: serve.control.clone(),
         log: serve.verbose,
+        trace: serve.trace_events,
         wait_max: Duration::from_millis(setting(serve, "StopMs") + setting(serve, "LingerMs"))
             + STOP_SLACK,
         ..Options::default()

@@ -34,7 +34,7 @@ use handshakes::{Handshakes, Request, Standing};
 use hash::HashKey;
 use line::{Line, Place};
 use prefixes::{Prefix, any_contains};
-use table::{AddressTable, Allowance, Shortage};
+use table::{AddressTable, Allowance, Shortage, Top};
 
 /// What happens to a connection for which there is no place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -232,8 +232,8 @@ enum Waiter {
 pub enum Decision {
     /// The pended request is to be accepted.
     Accept(InspectId),
-    /// The pended request is to be rejected: its time is over.
-    Reject(InspectId),
+    /// The pended request is to be rejected: its time is over. Whom it was counted for.
+    Reject(InspectId, Option<Holder>),
     /// The connection in this slot has got its place.
     Admit(u32),
 }
@@ -474,7 +474,7 @@ impl Admission {
             let Waiter::Request(id) = self.line(lane).pop_if(is_overdue)? else { return None };
             if let Some(request) = self.handshakes.remove(id) {
                 self.give_back(Request { standing: Standing::Joining, ..request });
-                return Some(Decision::Reject(id));
+                return Some(Decision::Reject(id, request.holder));
             }
         }
     }
@@ -495,6 +495,11 @@ impl Admission {
     /// Addresses with a connection or a request; looks at the whole table.
     pub fn addresses(&self) -> usize {
         self.addresses.holders()
+    }
+
+    /// Who has the most connections, and how many each has, most first; looks at the whole table.
+    pub fn top(&self) -> Top {
+        self.addresses.top()
     }
 
     /// Requests and connections that wait for a place.

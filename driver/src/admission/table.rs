@@ -4,6 +4,8 @@
 //! its own: one octet of the hash per entry, looked through first, and the entries. So a decision
 //! costs the same whatever the table holds. A full shard refuses new holders; no holder ever loses
 //! its count to another.
+use arrayvec::ArrayVec;
+
 use super::address::Holder;
 use super::hash::{HashKey, place};
 use crate::sync::{PoolSlice, Result, SpinLock, Tag};
@@ -49,6 +51,22 @@ pub struct Refused {
     pub shortage: Shortage,
     /// Nobody was told yet.
     pub first: bool,
+}
+
+/// Holders, and how many connections each has.
+pub type Top = ArrayVec<(Holder, u32), 32>;
+
+/// Puts a holder where it belongs, if it has more than the last of those that fit.
+fn add_to_top(top: &mut Top, holder: Holder, open: u32) {
+    if top.is_full() {
+        if top.last().is_some_and(|(_, least)| *least >= open) {
+            return;
+        }
+        top.pop();
+    }
+    let at = top.partition_point(|(_, more)| *more >= open);
+    // There is room, and the place is within it.
+    let _ = top.try_insert(at, (holder, open));
 }
 
 #[derive(Clone, Copy, Default)]
@@ -131,6 +149,21 @@ impl AddressTable {
                 *tag = 0;
             }
         });
+    }
+
+    /// The holders with the most connections, most first; and how many each has. Looks at every
+    /// shard, one at a time: for reports.
+    pub fn top(&self) -> Top {
+        let mut top = Top::new();
+        for shard in self.shards.iter() {
+            shard.with(|shard| {
+                let used = shard.tags.iter().zip(&shard.entries).filter(|(tag, _)| **tag != 0);
+                for (_, entry) in used.filter(|(_, entry)| entry.open > 0) {
+                    add_to_top(&mut top, entry.holder, entry.open);
+                }
+            });
+        }
+        top
     }
 
     /// Holders with a connection. Looks at every shard: for reports.

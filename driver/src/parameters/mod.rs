@@ -236,6 +236,8 @@ parameters! {
         linger_ms: "LingerMs" = 2_000 in 100..=60_000;
         /// Request heads that each processor remembers, so as not to parse them again; 0 = none.
         memo_heads: "MemoHeads" = 16 in 0..=256;
+        /// 1 = keep a record of each request, for `wskhttpctl log`; heads are not remembered then.
+        access_log: "AccessLog" = 0 in 0..=1;
         /// Milliseconds that responses under way get when the driver stops.
         stop_ms: "StopMs" = 3_000 in 0..=60_000;
         /// Seed of the hash of addresses, to repeat a simulation; 0 = a secret one at each start.

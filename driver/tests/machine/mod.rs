@@ -85,7 +85,11 @@ pub fn list(name: &str, values: &[&str]) -> (String, Value) {
 }
 
 /// A host with the site, listening on a free port of 127.0.0.1 unless `set` says otherwise.
-fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
+fn host(
+    set: Vec<(String, Value)>,
+    image: Vec<u8>,
+    change: impl FnOnce(Options) -> Options,
+) -> Host {
     let mut registry = vec![
         text("ListenAddress", "127.0.0.1"),
         number("ListenPort", 0),
@@ -94,7 +98,7 @@ fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
     registry.extend(set);
     let files = vec![("\\??\\site.img".to_owned(), image.into())];
     let options = Options { processors: 2, registry, files, ..Options::default() };
-    Host::start(if is_irp_only() { irp_only(options) } else { options }).unwrap()
+    Host::start(change(if is_irp_only() { irp_only(options) } else { options })).unwrap()
 }
 
 /// True in test binaries that run the tests of another one on another machine.
@@ -125,7 +129,7 @@ fn load(host: &mut Host) -> Result<(), i32> {
 /// What the driver said when it refused to start.
 pub fn refusal(set: Vec<(String, Value)>, image: Vec<u8>) -> String {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut host = host(set, image);
+    let mut host = host(set, image, |options| options);
     load(&mut host).expect_err("it started");
     let said = host.log().concat();
     let ledger = host.unload();
@@ -135,8 +139,13 @@ pub fn refusal(set: Vec<(String, Value)>, image: Vec<u8>) -> String {
 
 impl Machine {
     pub fn start(set: Vec<(String, Value)>) -> Machine {
+        Machine::start_as(set, |options| options)
+    }
+
+    /// The same on a host that is otherwise than usual.
+    pub fn start_as(set: Vec<(String, Value)>, change: impl FnOnce(Options) -> Options) -> Machine {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut host = host(set, image());
+        let mut host = host(set, image(), change);
         if let Err(status) = load(&mut host) {
             panic!("status {status:#x}: {:?}", host.log());
         }
@@ -191,9 +200,13 @@ impl Machine {
         self.host.as_ref().unwrap().lose_listeners();
     }
 
+    /// One request to the control device.
+    pub fn control(&self, code: u32, input: &[u8], output: usize) -> Result<Vec<u8>, i32> {
+        self.host.as_ref().unwrap().device_control(DEVICE_NAME, code, input, output)
+    }
+
     pub fn counters(&self) -> Counters {
-        let host = self.host.as_ref().unwrap();
-        let output = host.device_control(DEVICE_NAME, IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES);
+        let output = self.control(IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES);
         Counters::decode(&output.unwrap()).unwrap()
     }
 
@@ -218,6 +231,20 @@ impl Machine {
 
     pub fn log(&self) -> String {
         self.host.as_ref().unwrap().log().concat()
+    }
+
+    /// What the driver traced.
+    #[allow(clippy::unused_self)] // this one's: there is one machine at a time
+    pub fn events(&self) -> String {
+        nthost::events().concat()
+    }
+
+    /// Unloads; the ledger must be zero. What the driver has traced until then.
+    pub fn stop_and_trace(mut self) -> String {
+        let ledger = self.host.take().unwrap().unload();
+        assert!(ledger.is_zero(), "{ledger}");
+        // Before the next machine starts.
+        self.events()
     }
 
     /// Unloads; the ledger must be zero. How long it took.

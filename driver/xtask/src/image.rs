@@ -2,8 +2,8 @@
 //!
 //! On Windows this is `cargo build` with the WDK. Elsewhere three things are put in its place:
 //! the stand-in for wdk-build (patched in by a configuration of this one build, with a lock file
-//! of its own, so that nothing of the repository changes), an import library made from
-//! `driver/image/ntoskrnl.def`, and, where the target is not installed, a core library built from
+//! of its own, so that nothing of the repository changes), import libraries made from the `.def`
+//! files of `driver/image`, and, where the target is not installed, a core library built from
 //! source.
 
 mod toolchain;
@@ -91,7 +91,10 @@ fn without_windows(cargo: &mut Command, root: &Path, work: &Path, core: &Core) -
     let stand_in = folder.join("wdk-build");
     cargo.env("LIBCLANG_PATH", toolchain::libclang()?);
     toolchain::headers()?;
-    toolchain::import_library(&folder.join("ntoskrnl.def"), &work.join("ntoskrnl.lib"))?;
+    for module in ["ntoskrnl", "rpcrt4"] {
+        let list = folder.join(module).with_extension("def");
+        toolchain::import_library(&list, &work.join(module).with_extension("lib"))?;
+    }
     cargo.env("WDK_IMPORT_LIBRARY", work);
     // The patch changes what is locked, so this build has a lock file of its own, made from the
     // repository's. Naming one is not stable yet in cargo, hence the variable.

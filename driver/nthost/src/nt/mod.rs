@@ -1,6 +1,7 @@
 //! NT, by its own prefixes.
 pub(crate) mod bugcheck;
 pub(crate) mod device;
+pub(crate) mod etw;
 pub(crate) mod event;
 pub(crate) mod file;
 pub(crate) mod handle;
