@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nthost::{Host, Options, Value};
 use response_cache::build;
@@ -79,6 +79,10 @@ impl Server {
         self.ctl(&[&["--json"], arguments].concat()).json()
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Status and content of a path, on a connection of its own.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let answer =
@@ -109,5 +113,15 @@ impl Drop for Server {
             let ledger = host.unload();
             assert!(ledger.is_zero() || std::thread::panicking(), "{ledger}");
         }
+    }
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
