@@ -3,6 +3,7 @@
 //! With WSKHTTPD_IMAGE set to a file, the tests run that driver image instead of the linked driver.
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,7 +41,9 @@ impl Server {
     pub(crate) fn start(set: &[(&str, u32)]) -> Server {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let runtime = tempfile::tempdir().unwrap();
-        std::fs::create_dir(runtime.path().join("wskhttpd")).unwrap();
+        // As the host wants it: nobody else's.
+        let folder = runtime.path().join("wskhttpd");
+        std::fs::DirBuilder::new().mode(0o700).create(folder).unwrap();
         let site = runtime.path().join("site");
         write_site(&site, "hello");
         let image = build::build_folder(&site, &build::Options::default()).unwrap().image;
