@@ -205,6 +205,8 @@ exports! {
         _pool: i32, octets: usize, _tag: u32, _list: *mut LOOKASIDE_LIST_EX
     ) -> PVOID { allocate(octets) }
     fn lookaside_free(entry: PVOID, _list: *mut LOOKASIDE_LIST_EX) { free(entry) }
+    fn IoAllocateErrorLogEntry(_object: PVOID, _octets: u8) -> PVOID { core::ptr::null_mut() }
+    fn IoWriteErrorLogEntry(_entry: PVOID) {}
     fn IoInitializeIrp(irp: *mut IRP, octets: u16, stacks: i8) { initialise(irp, octets, stacks) }
     fn IoReuseIrp(irp: *mut IRP, status: NTSTATUS) {
         // SAFETY: the driver's: initialised.

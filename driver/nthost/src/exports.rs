@@ -6,6 +6,7 @@ use crate::nt::device::{
 };
 use crate::nt::etw::{EtwRegister, EtwSetInformation, EtwUnregister, EtwWriteTransfer};
 use crate::nt::event::{KeClearEvent, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject};
+use crate::nt::event_log::{IoAllocateErrorLogEntry, IoWriteErrorLogEntry};
 use crate::nt::file::{ZwCreateFile, ZwQueryInformationFile, ZwReadFile};
 use crate::nt::handle::ZwClose;
 use crate::nt::irp::{IoInitializeIrp, IoReuseIrp};
@@ -60,8 +61,8 @@ exports! {
         DbgPrint EtwRegister EtwSetInformation EtwUnregister EtwWriteTransfer ExAllocatePool2
         ExAllocatePoolWithTag ExDeleteLookasideListEx ExFreePoolWithTag
         ExInitializeLookasideListEx ExpInterlockedPopEntrySList ExpInterlockedPushEntrySList
-        IoAllocateMdl IoBuildPartialMdl IoCreateDevice IoCreateSymbolicLink IoDeleteDevice
-        IoDeleteSymbolicLink IoFreeMdl IoInitializeIrp IoReuseIrp IofCompleteRequest
+        IoAllocateErrorLogEntry IoAllocateMdl IoBuildPartialMdl IoCreateDevice IoCreateSymbolicLink IoDeleteDevice
+        IoDeleteSymbolicLink IoFreeMdl IoInitializeIrp IoReuseIrp IoWriteErrorLogEntry IofCompleteRequest
         KeAcquireSpinLockRaiseToDpc KeBugCheckEx KeCancelTimer KeClearEvent KeFlushQueuedDpcs
         KeGetCurrentProcessorNumberEx KeInitializeDpc KeInitializeEvent KeInitializeTimer
         KeQueryActiveProcessorCountEx KeQueryPerformanceCounter KeQuerySystemTime
