@@ -5,6 +5,9 @@ use http1::{
 };
 use response_cache::{Entry, Prepared, Response, Site};
 
+use crate::health::HealthTable;
+use crate::site::PinnedSite;
+
 /// A decision, free to be kept until the request's content has been discarded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Answer {
@@ -92,10 +95,28 @@ fn octets(body: &[u8]) -> u64 {
 
 /// The answer to an understood request at `now`, in seconds since 1970. `None` only for an image
 /// without a required response, which validation refuses.
-pub fn select(site: Site<'_>, request: &Request<'_>, now: u64) -> Option<Answer> {
+pub fn select(
+    pinned: &PinnedSite,
+    health: &HealthTable,
+    request: &Request<'_>,
+    now: u64,
+) -> Option<Answer> {
+    let site = pinned.view();
     let whole = |response| (response, Content::Whole);
+    let mut closes = false;
     let (response, content) = match request.method {
-        Method::Get | Method::Head => get(site, request, now),
+        Method::Get | Method::Head => match find(site, request) {
+            Ok(entry) => match site.response(entry, 0) {
+                Some(response) if request.selectors.is_empty() => Some(whole(response)),
+                Some(_) => selected(site, entry, request, now),
+                None => {
+                    let response = endpoint(pinned, health, entry)?;
+                    closes = site.closes(response);
+                    Some(whole(response))
+                }
+            },
+            Err(status) => site.error(status.code()).map(whole),
+        },
         Method::Options => Some(whole(site.options())),
         Method::Connect => site.error(Status::MethodNotAllowed.code()).map(whole),
         Method::Other => site.error(Status::NotImplemented.code()).map(whole),
@@ -105,7 +126,7 @@ pub fn select(site: Site<'_>, request: &Request<'_>, now: u64) -> Option<Answer>
     }?;
     // Content that was announced with an expectation may never come: answer at once and end.
     let expected = request.expectation == Expectation::Continue && request.framing != Framing::None;
-    let last = expected || request.method == Method::Connect;
+    let last = expected || closes || request.method == Method::Connect;
     Some(Answer {
         response,
         content: if request.method == Method::Head { Content::None } else { content },
@@ -137,14 +158,13 @@ pub fn error(site: Site<'_>, status: Status) -> Option<Answer> {
     })
 }
 
-fn get(site: Site<'_>, request: &Request<'_>, now: u64) -> Option<(Response, Content)> {
-    match find(site, request) {
-        Ok(entry) if request.selectors.is_empty() => {
-            Some((site.response(entry, 0)?, Content::Whole))
-        }
-        Ok(entry) => selected(site, entry, request, now),
-        Err(status) => Some((site.error(status.code())?, Content::Whole)),
-    }
+/// What a health endpoint answers now.
+#[cold]
+#[inline(never)]
+fn endpoint(site: &PinnedSite, health: &HealthTable, entry: Entry) -> Option<Response> {
+    let number = site.view().health_number(entry)?;
+    let state = site.health(health, number).number();
+    site.view().health_response(entry, state.into())
 }
 
 /// The variant, then the conditions on it, then the part of it (RFC 9110 section 13.2.2).

@@ -236,7 +236,7 @@ impl Connection {
         memo: Option<&mut Memo>,
         input: &[u8],
     ) -> (usize, Option<Answer>) {
-        let step = self.http.receive(&server.limits, input);
+        let step = self.http.receive(&server.limits(), input);
         if let Some(memo) = memo
             && let Step::Request { request, .. } = &step
             && memo::is_repeatable(request)
@@ -272,7 +272,7 @@ impl Connection {
     ) -> (usize, Option<Answer>) {
         let before = head.len();
         let appended = head.append(input);
-        let step = self.http.receive(&server.limits, &head);
+        let step = self.http.receive(&server.limits(), &head);
         if let Step::Incomplete { consumed } = step {
             head.consume(consumed);
             if !head.is_empty() {
@@ -300,7 +300,7 @@ impl Connection {
                 let answer = if self.ticket.is_refusing() {
                     answer::refuse(site.view(), &request)
                 } else {
-                    answer::select(site.view(), &request, server.clock.unix_seconds())
+                    answer::select(site, &server.health, &request, server.clock.unix_seconds())
                 };
                 let immediate = request.framing == http1::Framing::None
                     || request.expectation == http1::Expectation::Continue;
@@ -555,7 +555,7 @@ impl Connection {
 
     /// Our end: no more requests, our side shut behind the last response; the rest is drained.
     fn end(&mut self, server: &Server, socket: &mut Socket<'_, Server>) {
-        self.end_within(server, socket, server.timeouts.linger);
+        self.end_within(server, socket, server.timeouts.linger());
     }
 
     fn end_within(&mut self, server: &Server, socket: &mut Socket<'_, Server>, ticks: u32) {
@@ -624,7 +624,7 @@ impl Connection {
         };
         if is_sending && self.end_deadline != 0 {
             // The peer has all its time to read the last response, and then to end.
-            self.end_deadline = now.saturating_add(timeouts.linger).max(1);
+            self.end_deadline = now.saturating_add(timeouts.linger()).max(1);
         }
         let deadline = if is_sending {
             self.send_deadline(timeouts, socket)
@@ -635,8 +635,8 @@ impl Connection {
         } else {
             now.saturating_add(match (self.overtaken, self.ticket.is_refusing()) {
                 (true, _) => OVERTAKEN_TICKS,
-                (false, true) => timeouts.linger,
-                (false, false) => timeouts.idle,
+                (false, true) => timeouts.linger(),
+                (false, false) => timeouts.idle(),
             })
         };
         let is_waiting_for_octets = socket.is_gated() && self.may_answer(socket);
@@ -664,7 +664,7 @@ impl Connection {
         if self.http.is_idle() && !in_content {
             self.request_deadline = 0;
         } else if self.request_deadline == 0 {
-            let timeout = if in_content { timeouts.content } else { timeouts.head };
+            let timeout = if in_content { timeouts.content() } else { timeouts.head() };
             self.request_deadline = now.saturating_add(timeout).max(1);
         }
         self.in_content = in_content;

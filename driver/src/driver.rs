@@ -4,9 +4,9 @@ use nt::wsk::{Options, Provider};
 use nt::{Passive, PoolArc, RegistryKey, Result, Rights, Status, Timer, TryCell};
 use wskhttpd_abi::{DEVICE_LINK, DEVICE_NAME, Sentence};
 
-use crate::admission::{Left, Lists};
+use crate::admission::Left;
 use crate::clock::TICK_MS;
-use crate::parameters::Parameters;
+use crate::parameters::{InForce, Parameters};
 use crate::server::Server;
 use crate::site::PinnedSite;
 use crate::trace;
@@ -16,6 +16,7 @@ pub struct WskHttpd {
     pub(crate) provider: PoolArc<Provider<Server>>,
     /// Taken by who loads a site: one at a time.
     pub(crate) loading: TryCell<()>,
+    pub(crate) parameters: InForce,
     timer: Timer<Provider<Server>>,
 }
 
@@ -30,7 +31,7 @@ impl Driver for WskHttpd {
         let mut parameters = Parameters::read(passive, key)?;
         let site = first_site(passive, &mut parameters)?;
         let now = nt::time::system_ticks();
-        let lists = core::mem::replace(&mut parameters.lists, Lists::empty()?);
+        let lists = parameters.lists.copy()?;
         let server = Server::new(passive, &parameters, lists, site, now)?;
         let options = Options {
             listen: parameters.listen,
@@ -44,13 +45,17 @@ impl Driver for WskHttpd {
         };
         let provider = Provider::start(passive, &options, server)
             .inspect_err(|status| explain(&parameters, *status))?;
+        let parameters = InForce::new(parameters).inspect_err(|_| {
+            provider.client().begin_stop();
+            provider.stop(passive);
+        })?;
         let timer = Timer::start(TICK_MS, provider.clone()).inspect_err(|_| {
             provider.client().begin_stop();
             provider.stop(passive);
         })?;
         nt::log(format_args!("listening on {}", provider.local_address()));
         trace::started(provider.local_address());
-        Ok(WskHttpd { provider, loading: TryCell::new(()), timer })
+        Ok(WskHttpd { provider, loading: TryCell::new(()), parameters, timer })
     }
 
     /// No new connections; what is under way gets `StopMs`, for which the timer goes on.

@@ -8,6 +8,7 @@
 //! | [`driver`] | the order of starting and stopping |
 //! | [`parameters`] | what the registry may say |
 //! | [`site`] | loading and validating the image |
+//! | [`health`] | what health endpoints answer |
 //! | [`published`] | one site for all processors, replaced while it is in use |
 //! | [`control`] | what tools ask for |
 //! | [`server`] | which connection gets in, what each event means |
@@ -52,6 +53,7 @@ pub mod control;
 pub mod counters;
 pub mod deadline;
 pub mod driver;
+pub mod health;
 pub mod latency;
 pub mod memo;
 pub mod notices;

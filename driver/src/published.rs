@@ -14,6 +14,10 @@ pub trait Derived {
     fn forget(&mut self);
 }
 
+impl Derived for () {
+    fn forget(&mut self) {}
+}
+
 /// What a processor has.
 pub struct Desk<T, D> {
     epoch: u64,
@@ -26,6 +30,8 @@ pub struct Published<T, D> {
     current: SpinLock<PoolArc<T>>,
     /// Grows with each value, and when what was derived from it is no longer so.
     epoch: AtomicU64,
+    /// How many there were.
+    count: AtomicU64,
     /// A desk may have a value that was replaced.
     is_stale: AtomicBool,
     desks: PoolSlice<TryCell<Desk<T, D>>>,
@@ -47,6 +53,7 @@ impl<T, D: Derived> Published<T, D> {
             desks: PoolSlice::try_from_fn(Tag::Server, processors, desk)?,
             current: SpinLock::new(value),
             epoch: AtomicU64::new(0),
+            count: AtomicU64::new(1),
             is_stale: AtomicBool::new(false),
         })
     }
@@ -80,9 +87,15 @@ impl<T, D: Derived> Published<T, D> {
             self.epoch.fetch_add(1, Ordering::Release);
             core::mem::replace(current, value)
         });
+        self.count.fetch_add(1, Ordering::Relaxed);
         self.is_stale.store(true, Ordering::Release);
         drop(replaced);
         self.sweep();
+    }
+
+    /// Values published, the first one included.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// What was derived is no longer so, though the value is the same.

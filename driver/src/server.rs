@@ -12,11 +12,12 @@ use wskhttpd_abi::{Counter, Counters};
 use crate::access_log::AccessLog;
 use crate::admission::address::{Holder, PrefixLengths};
 use crate::admission::table::Allowance;
-use crate::admission::{Admission, Decision, Lists, Reason, Refused, Rules, Verdict};
+use crate::admission::{Admission, Decision, Lists, Policy, Reason, Refused, Rules, Verdict};
 use crate::clock::{Clock, TICK_MS, ticks_of};
 use crate::connection::{Connection, HEAD_BUFFER_BYTES};
 use crate::counters::CounterSets;
 use crate::deadline::{Deadline, Timeouts, slots_of_tick};
+use crate::health::HealthTable;
 use crate::latency::Histograms;
 use crate::memo::Memo;
 use crate::notices::Notices;
@@ -36,8 +37,10 @@ const HANDSHAKE_TICKS: u32 = ticks_of(120_000);
 pub struct Server {
     /// What is served; a desk has the heads that came lately beside it.
     pub sites: Published<PinnedSite, Memo>,
-    /// Bounds of requests.
-    pub limits: Limits,
+    /// What health endpoints answer.
+    pub health: HealthTable,
+    /// Octets of content that are discarded at most.
+    content_bytes_max: AtomicU32,
     /// Time.
     pub clock: Clock,
     /// Timeouts in ticks.
@@ -98,23 +101,28 @@ impl Server {
         passive: &Passive,
         parameters: &Parameters,
         lists: Lists,
-        site: PinnedSite,
+        mut site: PinnedSite,
         now: u64,
     ) -> Result<Server> {
-        let content_bytes_max = u64::from(parameters.content_bytes_max);
         let key = match parameters.hash_seed {
             0 => crate::admission::hash::digest(&nt::random::entropy(passive)?),
             seed => [u64::from(seed), 0],
         };
+        let timeouts = Timeouts::default();
+        timeouts.change(parameters);
+        let health = HealthTable::new()?;
+        site.adopt(&health);
+        health.adopted();
         let logs = parameters.access_log != 0;
         Ok(Server {
+            health,
             sites: Published::new(PoolArc::new(Tag::Site, site)?, processor::count(), || {
                 // What is remembered has no target that could be logged.
                 Memo::new(if logs { 0 } else { parameters.memo_heads })
             })?,
-            limits: Limits { content_bytes_max, ..Limits::DEFAULT },
+            content_bytes_max: AtomicU32::new(parameters.content_bytes_max),
             clock: Clock::new(now),
-            timeouts: Timeouts::new(parameters),
+            timeouts,
             counters: CounterSets::new()?,
             latency: Histograms::new()?,
             rejects: Rejects::new()?,
@@ -129,9 +137,27 @@ impl Server {
         })
     }
 
+    /// Bounds of requests.
+    #[inline]
+    pub fn limits(&self) -> Limits {
+        let content_bytes_max = self.content_bytes_max.load(Ordering::Relaxed);
+        Limits { content_bytes_max: content_bytes_max.into(), ..Limits::DEFAULT }
+    }
+
+    /// Puts other parameters and lists in force, as far as they can change.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES`; nothing has changed then.
+    pub fn change(&self, parameters: &Parameters, lists: Lists) -> Result<()> {
+        self.admission.change(Policy { rules: rules(parameters), lists })?;
+        self.timeouts.change(parameters);
+        self.content_bytes_max.store(parameters.content_bytes_max, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Responses under way get `StopMs` from now.
     pub fn begin_stop(&self) {
-        let deadline = self.clock.ticks().saturating_add(self.timeouts.stop);
+        let deadline = self.clock.ticks().saturating_add(self.timeouts.stop());
         self.stop_deadline.store(deadline, Ordering::Release);
     }
 
@@ -234,13 +260,13 @@ impl Client for Server {
         if ticket.is_waiting() {
             self.counters.add(Counter::Held, 1);
             self.pressure.add();
-            seat.mark.set(now.saturating_add(self.timeouts.hold));
+            seat.mark.set(now.saturating_add(self.timeouts.hold()));
         } else if ticket.is_refusing() {
             self.counters.add(Counter::RefusedByAnswer, 1);
-            seat.mark.set(now.saturating_add(self.timeouts.linger));
+            seat.mark.set(now.saturating_add(self.timeouts.linger()));
         } else {
             self.counters.add(Counter::ConnectionsAccepted, 1);
-            seat.mark.set_idle(now.saturating_add(self.timeouts.idle));
+            seat.mark.set_idle(now.saturating_add(self.timeouts.idle()));
         }
         Some(Connection::new(ticket, Peer::of(remote)))
     }
@@ -284,6 +310,11 @@ impl Client for Server {
         });
         if self.forget_at.load(Ordering::Relaxed) <= now && self.admission.handshakes() > 0 {
             self.waited.store(true, Ordering::Release);
+        }
+        let missed = self.health.miss(now);
+        if missed > 0 {
+            self.counters.add(Counter::HeartbeatsMissed, missed.into());
+            self.sites.forget_derived();
         }
         let waiting = self.admission.waiting();
         if waiting > 0 {

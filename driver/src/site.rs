@@ -2,13 +2,17 @@
 use core::fmt::{Arguments, Write as _};
 
 use nt::{File, Passive, Pinned, PoolArc, Result, Rights, Status, Tag, WideString};
-use response_cache::{Layout, Limits, Site};
-use wskhttpd_abi::Sentence;
+use response_cache::{HEALTH_NAMES_MAX, Layout, Limits, Site};
+use wskhttpd_abi::{Health, Sentence};
+
+use crate::health::{HealthTable, Places};
 
 /// A validated image that responses are sent from.
 pub struct PinnedSite {
     image: PoolArc<Pinned>,
     layout: Layout,
+    /// Of its health endpoints.
+    places: Places,
 }
 
 impl PinnedSite {
@@ -47,13 +51,24 @@ impl PinnedSite {
             refuse(why, Status::FILE_CORRUPT_ERROR, format_args!("{invalid}"))
         })?;
         let image = PoolArc::new(Tag::Site, image).map_err(|status| failed(why, status))?;
-        Ok(PinnedSite { image, layout })
+        Ok(PinnedSite { image, layout, places: [0; HEALTH_NAMES_MAX] })
     }
 
     /// A view to look things up in.
     #[inline]
     pub fn view(&self) -> Site<'_> {
         Site::new(&self.image, self.layout)
+    }
+
+    /// Before it is published: the names of its health endpoints get their places in `table`, which
+    /// is the one that [`PinnedSite::health`] will be asked with.
+    pub fn adopt(&mut self, table: &HealthTable) {
+        self.places = table.adopt(self.view());
+    }
+
+    /// What a health endpoint of this site answers now.
+    pub fn health(&self, table: &HealthTable, number: usize) -> Health {
+        table.answered(&self.places, number)
     }
 
     /// The memory, to be chained into sends.

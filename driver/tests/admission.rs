@@ -166,7 +166,6 @@ fn a_full_table_refuses_new_addresses_and_keeps_the_counts_of_old_ones() {
     let table = wskhttpd::admission::table::AddressTable::new(
         wskhttpd::admission::hash::HashKey::new([1, 2]),
         64,
-        rules.allowance,
     )
     .unwrap();
     let holder = |n: u32| {
@@ -176,16 +175,16 @@ fn a_full_table_refuses_new_addresses_and_keeps_the_counts_of_old_ones() {
         )
     };
     let (taken, full): (Vec<u32>, Vec<u32>) =
-        (0..20_000).partition(|n| table.take(holder(*n), 0).is_ok());
+        (0..20_000).partition(|n| table.take(holder(*n), &rules.allowance, 0).is_ok());
     assert!(taken.len() > 64 && !full.is_empty(), "{} taken", taken.len());
     assert_eq!(table.holders(), taken.len());
     for n in &taken {
-        let again = table.take(holder(*n), 0).unwrap_err();
+        let again = table.take(holder(*n), &rules.allowance, 0).unwrap_err();
         assert_eq!(again.shortage, wskhttpd::admission::table::Shortage::Connections);
         table.give(holder(*n));
     }
     assert_eq!(table.holders(), 0);
-    assert!(table.take(holder(full[0]), 0).is_ok());
+    assert!(table.take(holder(full[0]), &rules.allowance, 0).is_ok());
 }
 
 #[test]

@@ -103,6 +103,19 @@ fn ask_on(mut client: Client, ends: &AtomicBool, answers: &AtomicU64) -> u64 {
     count
 }
 
+/// A desk is a [`nt::TryCell`].
+#[test]
+fn who_finds_a_desk_taken_does_not_give_it_away() {
+    let cell = nt::TryCell::new(());
+    let first = cell.try_take();
+    assert!(first.is_some());
+    for _ in 0..2 {
+        assert!(cell.try_take().is_none());
+    }
+    drop(first);
+    assert!(cell.try_take().is_some());
+}
+
 #[test]
 fn every_response_under_load_is_of_one_generation() {
     for mode in MODES {

@@ -245,17 +245,14 @@ impl<'b> Build<'b> {
             status: declared.status,
             content_type: declared.content_type.as_deref(),
             fields: &declared.fields,
-            is_health: !declared.health.is_empty(),
         };
         let answer = match &declared.source {
+            _ if !declared.health.is_empty() => self.health(declared)?,
             Source::File(named) => {
                 let (file, contents) = self.read_named("response.file", named)?;
                 self.representation(&file, contents, None, &shape)?
             }
             Source::Text(text) => self.text(&manifest_file, text.clone().into_bytes(), &shape)?,
-            Source::Default if shape.is_health => {
-                self.text(&manifest_file, b"ok\n".to_vec(), &shape)?
-            }
             Source::Default => {
                 let text = head::default_text(declared.status).into_bytes();
                 self.text(&manifest_file, text, &shape)?

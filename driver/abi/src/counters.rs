@@ -83,6 +83,8 @@ counters! {
     TimerSend = "timer_send",
     /// Receive events that found their connection busy on another processor.
     Collisions = "collisions",
+    /// Times that the beats of a health endpoint stayed away.
+    HeartbeatsMissed = "heartbeats_missed",
     /// Gauge: connections open.
     ConnectionsOpen = "connections_open",
     /// Gauge: connections and requests that wait for a place.

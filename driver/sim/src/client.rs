@@ -5,6 +5,7 @@ use std::time::Duration;
 use nthost::sim::{Happening, Peer, Random, Read, fail, now};
 
 use crate::door::Door;
+use crate::history::History;
 use crate::request::{Answer, Request};
 use crate::response::Reader;
 use crate::scenario::IDLE_TIMEOUT;
@@ -77,6 +78,8 @@ pub(crate) struct Client {
     octets: Vec<u8>,
     ends: Vec<usize>,
     sent: usize,
+    /// When the first octet of each request was sent, of those that have begun.
+    asked: Vec<Duration>,
     /// Octets that it will send at all.
     limit: usize,
     reader: Reader,
@@ -89,6 +92,8 @@ pub(crate) struct Client {
     /// How long a connection has been idle at least that the driver ends to make a place.
     yields_after: Option<Duration>,
     pause: Option<Pause>,
+    /// Of the site.
+    history: History,
     /// When it read something last, or was connected; how much later it saw the end.
     heard: Duration,
     ended_after: Duration,
@@ -102,6 +107,7 @@ impl Client {
         from: SocketAddr,
         start: Duration,
         door: &Door,
+        history: History,
     ) -> Client {
         let conduct = match random.below(16) {
             0..=4 => Conduct::Polite,
@@ -114,7 +120,7 @@ impl Client {
             _ => Conduct::EndsMidway,
         };
         let undecided = door.answers.then(Vec::new);
-        let mut client = Client::new(random, from, start, conduct);
+        let mut client = Client::new(random, from, start, conduct, history);
         if conduct == Conduct::Lingers && client.random.one_in(2) {
             client.pause = Some(client.some_pause(door));
         }
@@ -131,11 +137,22 @@ impl Client {
     }
 
     /// One that behaves, and asks for what is small.
-    pub(crate) fn probe(random: Random, from: SocketAddr, start: Duration) -> Client {
-        Client::new(random, from, start, Conduct::Polite)
+    pub(crate) fn probe(
+        random: Random,
+        from: SocketAddr,
+        start: Duration,
+        history: History,
+    ) -> Client {
+        Client::new(random, from, start, Conduct::Polite, history)
     }
 
-    fn new(mut random: Random, from: SocketAddr, start: Duration, conduct: Conduct) -> Client {
+    fn new(
+        mut random: Random,
+        from: SocketAddr,
+        start: Duration,
+        conduct: Conduct,
+        history: History,
+    ) -> Client {
         let many = random.one_in(4);
         let most = if many { MANY_REQUESTS_MAX } else { REQUESTS_MAX };
         let count = random.within(1, most);
@@ -172,6 +189,7 @@ impl Client {
             octets,
             ends,
             sent: 0,
+            asked: Vec::new(),
             limit,
             reader,
             state,
@@ -181,6 +199,7 @@ impl Client {
             answered_503: false,
             yields_after: None,
             pause: None,
+            history,
             heard: start,
             ended_after: Duration::ZERO,
             random,
@@ -261,6 +280,8 @@ impl Client {
                 return;
             }
             self.sent += taken;
+            let begun = self.ends.iter().take_while(|end| **end < self.sent).count() + 1;
+            self.asked.resize(begun, now());
         }
         let ends = matches!(self.conduct, Conduct::EndsEarly | Conduct::EndsMidway);
         if ends && self.sent == self.limit {
@@ -340,10 +361,9 @@ impl Client {
             return;
         }
         // Answers to what was sent; one that was begun may be refused before it is complete.
-        let begun = self.ends.iter().take_while(|end| **end < self.sent).count() + 1;
-        let answers: Vec<&Answer> =
-            self.requests.iter().take(begun).map(|request| &request.answer).collect();
-        if let Err(complaint) = self.reader.take(&octets, &answers) {
+        let answers = self.requests.iter().map(|request| &request.answer);
+        let answers: Vec<(&Answer, Duration)> = answers.zip(self.asked.iter().copied()).collect();
+        if let Err(complaint) = self.reader.take(&octets, &answers, &self.history, now()) {
             fail(&format!("{} got {complaint}", self.name()));
         }
     }

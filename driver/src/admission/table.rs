@@ -76,6 +76,8 @@ struct Entry {
     /// Parts of tokens, as of `tick`.
     tokens: u32,
     tick: u32,
+    /// It was under a rate.
+    is_rated: bool,
     told: bool,
 }
 
@@ -88,7 +90,6 @@ struct Shard {
 /// The table. Every call: IRQL <= DISPATCH, any thread.
 pub struct AddressTable {
     key: HashKey,
-    allowance: Allowance,
     shards: PoolSlice<SpinLock<Shard>>,
 }
 
@@ -97,7 +98,7 @@ impl AddressTable {
     ///
     /// # Errors
     /// `INSUFFICIENT_RESOURCES`.
-    pub fn new(key: HashKey, connections: usize, allowance: Allowance) -> Result<AddressTable> {
+    pub fn new(key: HashKey, connections: usize) -> Result<AddressTable> {
         let shards = connections.div_ceil(SHARD_LOAD).max(SHARDS_MIN);
         let empty = |_| {
             SpinLock::new(Shard {
@@ -105,7 +106,7 @@ impl AddressTable {
                 entries: [Entry::default(); SHARD_HOLDERS],
             })
         };
-        Ok(AddressTable { key, allowance, shards: PoolSlice::from_fn(Tag::Server, shards, empty)? })
+        Ok(AddressTable { key, shards: PoolSlice::from_fn(Tag::Server, shards, empty)? })
     }
 
     fn shard(&self, holder: Holder) -> Option<(&SpinLock<Shard>, u8)> {
@@ -119,12 +120,17 @@ impl AddressTable {
     ///
     /// # Errors
     /// [`Refused`]; nothing is counted then.
-    pub fn take(&self, holder: Holder, now: u32) -> core::result::Result<(), Refused> {
+    pub fn take(
+        &self,
+        holder: Holder,
+        allowance: &Allowance,
+        now: u32,
+    ) -> core::result::Result<(), Refused> {
         let refused = Refused { shortage: Shortage::Table, first: false };
         let (shard, tag) = self.shard(holder).ok_or(refused)?;
         shard.with(|shard| {
-            let entry = shard.find_or_add(holder, tag, now, &self.allowance).ok_or(refused)?;
-            entry.take(now, &self.allowance)
+            let entry = shard.find_or_add(holder, tag, now, allowance).ok_or(refused)?;
+            entry.take(now, allowance)
         })
     }
 
@@ -137,7 +143,7 @@ impl AddressTable {
             entry.open = entry.open.saturating_sub(1);
             // With a rate it stays until its bucket is full: see `Entry::is_of_use`.
             if entry.open == 0
-                && self.allowance.per_second == 0
+                && !entry.is_rated
                 && let Some(tag) = shard.tags.get_mut(at)
             {
                 *tag = 0;
@@ -208,7 +214,7 @@ impl Entry {
             Shortage::Connections
         } else if allowance.per_second != 0 {
             self.tokens = self.refilled(now, allowance);
-            self.tick = now;
+            (self.tick, self.is_rated) = (now, true);
             match self.tokens.checked_sub(TOKEN) {
                 Some(left) => {
                     self.tokens = left;
@@ -234,6 +240,7 @@ impl Entry {
 
     /// False when forgetting the entry changes no later decision.
     fn is_of_use(&self, now: u32, allowance: &Allowance) -> bool {
-        self.open > 0 || self.refilled(now, allowance) < allowance.burst.saturating_mul(TOKEN)
+        let is_full = || self.refilled(now, allowance) >= allowance.burst.saturating_mul(TOKEN);
+        self.open > 0 || allowance.per_second != 0 && !is_full()
     }
 }

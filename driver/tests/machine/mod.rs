@@ -65,6 +65,13 @@ pub fn image() -> Vec<u8> {
     IMAGE.get_or_init(build).clone()
 }
 
+/// The image of a folder with nothing but this `site.toml`.
+pub fn declared(manifest: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.toml"), manifest).unwrap();
+    build::build_folder(folder.path(), &build::Options::default()).unwrap().image
+}
+
 pub fn number(name: &str, value: u32) -> (String, Value) {
     (name.to_owned(), Value::Dword(value))
 }
@@ -173,6 +180,11 @@ impl Machine {
         let mut buffer = [0; 4_096];
         let octets = encode(input, &mut buffer).unwrap();
         self.host().device_control(DEVICE_NAME, code, &buffer[..octets], OUTPUT_BYTES_MAX)
+    }
+
+    /// Asks the control device without input.
+    pub fn query(&self, code: u32) -> Vec<u8> {
+        self.host().device_query(DEVICE_NAME, code, &[], OUTPUT_BYTES_MAX).unwrap()
     }
 
     /// Has the driver load an image, and says what it said.
