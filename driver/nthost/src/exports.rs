@@ -61,16 +61,16 @@ exports! {
         DbgPrint EtwRegister EtwSetInformation EtwUnregister EtwWriteTransfer ExAllocatePool2
         ExAllocatePoolWithTag ExDeleteLookasideListEx ExFreePoolWithTag
         ExInitializeLookasideListEx ExpInterlockedPopEntrySList ExpInterlockedPushEntrySList
-        IoAllocateErrorLogEntry IoAllocateMdl IoBuildPartialMdl IoCreateDevice IoCreateSymbolicLink IoDeleteDevice
-        IoDeleteSymbolicLink IoFreeMdl IoInitializeIrp IoReuseIrp IoWriteErrorLogEntry IofCompleteRequest
-        KeAcquireSpinLockRaiseToDpc KeBugCheckEx KeCancelTimer KeClearEvent KeFlushQueuedDpcs
-        KeGetCurrentProcessorNumberEx KeInitializeDpc KeInitializeEvent KeInitializeTimer
-        KeQueryActiveProcessorCountEx KeQueryPerformanceCounter KeQuerySystemTime
-        KeQuerySystemTimePrecise KeReleaseSpinLock
+        IoAllocateErrorLogEntry IoAllocateMdl IoBuildPartialMdl IoCreateDevice
+        IoCreateSymbolicLink IoDeleteDevice IoDeleteSymbolicLink IoFreeMdl IoInitializeIrp
+        IoReuseIrp IoWriteErrorLogEntry IofCompleteRequest KeAcquireSpinLockRaiseToDpc
+        KeBugCheckEx KeCancelTimer KeClearEvent KeFlushQueuedDpcs KeGetCurrentProcessorNumberEx
+        KeInitializeDpc KeInitializeEvent KeInitializeTimer KeQueryActiveProcessorCountEx
+        KeQueryPerformanceCounter KeQuerySystemTime KeQuerySystemTimePrecise KeReleaseSpinLock
         KeSetEvent KeSetTimerEx KeWaitForSingleObject MmBuildMdlForNonPagedPool
         MmGetSystemRoutineAddress MmMapLockedPagesSpecifyCache ObReferenceObjectByHandle
-        ObfDereferenceObject PsCreateSystemThread
-        ZwClose ZwCreateFile ZwOpenKey ZwQueryInformationFile ZwQueryValueKey ZwReadFile;
+        ObfDereferenceObject PsCreateSystemThread ZwClose ZwCreateFile ZwOpenKey
+        ZwQueryInformationFile ZwQueryValueKey ZwReadFile;
     "netio.sys":
         WskCaptureProviderNPI WskDeregister WskRegister WskReleaseProviderNPI;
 }
