@@ -157,6 +157,9 @@ exports! {
     fn EtwRegister(
         _provider: *const GUID, _callback: PVOID, _context: PVOID, _handle: *mut u64
     ) -> NTSTATUS { STATUS_INSUFFICIENT_RESOURCES }
+    fn EtwSetInformation(
+        _handle: u64, _class: u32, _information: PVOID, _octets: u32
+    ) -> NTSTATUS { STATUS_SUCCESS }
     fn EtwUnregister(_handle: u64) -> NTSTATUS { STATUS_SUCCESS }
     fn ExAllocatePool2(_flags: u64, octets: usize, _tag: u32) -> PVOID { allocate(octets) }
     fn ExAllocatePoolWithTag(_pool: i32, octets: usize, _tag: u32) -> PVOID { allocate(octets) }
