@@ -1,9 +1,8 @@
 //! The server as a process of this scenario's own: start it, ask it what it holds, end it.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
+use tempfile::TempDir;
 
 /// Longest wait for a line of the server's.
 const LINE_WAIT: Duration = Duration::from_mins(1);
@@ -59,8 +59,10 @@ pub struct Server {
     lines: Receiver<String>,
     /// Its first URL, which ends in a slash.
     pub url: String,
-    /// Where its control device is reached.
-    pub control: PathBuf,
+    /// The path of its control socket.
+    pub control: String,
+    /// Where that is; removed with it.
+    _folder: TempDir,
 }
 
 impl Server {
@@ -69,11 +71,9 @@ impl Server {
     /// # Errors
     /// It does not start, or names no URL within a minute.
     pub fn start(program: &Path, settings: &[String]) -> Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("loadtest-{}-{number}.sock", std::process::id());
-        let control = std::env::temp_dir().join(name);
         let mut command = Command::new(program);
+        let folder = tempfile::tempdir()?;
+        let control = folder.path().join("control");
         command.args(["serve", "--listen", "127.0.0.1:0", "--control"]).arg(&control);
         for setting in settings {
             command.args(["--set", setting]);
@@ -89,7 +89,8 @@ impl Server {
             let lines = BufReader::new(output).lines().map_while(Result::ok);
             lines.for_each(|line| drop(sender.send(line)));
         });
-        let mut server = Self { child, lines, url: String::new(), control };
+        let control = control.to_string_lossy().into_owned();
+        let mut server = Self { child, lines, url: String::new(), control, _folder: folder };
         let line = server.find("http://")?;
         line.trim().clone_into(&mut server.url);
         server.find("Ctrl-C")?;
@@ -163,8 +164,6 @@ impl Drop for Server {
         // It has ended already, or is not wanted any more.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // One that was killed leaves it.
-        let _ = std::fs::remove_file(&self.control);
     }
 }
 

@@ -3,8 +3,7 @@
 //! another accept mode, after several.
 
 use std::fmt;
-use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -12,7 +11,7 @@ use serde::Serialize;
 
 use crate::generator::report::End;
 use crate::interrupt::Interrupt;
-use crate::scenario::file::{Beside, Scenario};
+use crate::scenario::file::Scenario;
 use crate::scenario::play::{Played, play};
 use crate::server::{Memory, Server};
 
@@ -24,16 +23,6 @@ pub const GROWTH_OCTETS_MAX: u64 = 256 * 1024;
 /// the simulation has the same bound. How many need how much at the same moment is chance, so that
 /// the peak of one round says nothing of the next one's.
 pub const CONNECTION_OCTETS_MAX: u64 = 96 * 1024;
-/// What an operator asks of a server in the middle, by its tool, and milliseconds between: the
-/// site anew, a limit, a health endpoint. None of it changes an answer.
-const OPERATOR: [(u64, &[&str]); 4] = [
-    (700, &["load", SITE]),
-    (500, &["set", "IdleTimeoutMs", "60000"]),
-    (500, &["health", "main", "up"]),
-    (900, &["stats"]),
-];
-/// What the server serves by itself, as a folder of this repository.
-const SITE: &str = "driver/serve/site";
 /// One life each, over and over.
 const MODES: [&str; 3] = ["conditional", "event", "irp"];
 
@@ -192,7 +181,9 @@ pub fn soak(plan: &SoakPlan, interrupt: &Interrupt) -> Result<SoakReport> {
         let settings = [format!("AcceptMode={mode}"), "MaxConnectionsPerAddress=0".into()];
         let server = Server::start(program, &settings)?;
         let mut scenario = plan.scenario.clone();
-        scenario.beside.extend(operator(program, &server.control));
+        for beside in &mut scenario.beside {
+            beside.command = beside.command.replace("{control}", &server.control);
+        }
         let mut held = Vec::new();
         // A life has two rounds at least, or there is nothing to compare.
         let rounds_max = plan.rounds_per_life.max(2);
@@ -214,22 +205,6 @@ pub fn soak(plan: &SoakPlan, interrupt: &Interrupt) -> Result<SoakReport> {
         report.end = End::Interrupted;
     }
     Ok(report)
-}
-
-/// What [`OPERATOR`] does with the tool that lies beside the server; nothing where there is none, or
-/// no site.
-fn operator(program: &Path, control: &Path) -> Vec<Beside> {
-    let tool = program.with_file_name("wskhttpctl");
-    if !tool.exists() || !Path::new(SITE).exists() {
-        return Vec::new();
-    }
-    let (tool, control) = (tool.to_string_lossy(), control.to_string_lossy());
-    let commands = OPERATOR.iter().filter_map(|(every_ms, words)| {
-        let words = [&tool, "--socket", &control].into_iter().chain(words.iter().copied());
-        let command = shlex::try_join(words).ok()?;
-        Some(Beside { every_ms: NonZeroU64::new(*every_ms)?, command })
-    });
-    commands.collect()
 }
 
 #[cfg(test)]
