@@ -64,6 +64,21 @@ same_layout! {
         CompletionRoutine = CompletionRoutine,
         Context = Context,
     }
+    io::IO_ERROR_LOG_PACKET {
+        MajorFunctionCode = MajorFunctionCode,
+        RetryCount = RetryCount,
+        DumpDataSize = DumpDataSize,
+        NumberOfStrings = NumberOfStrings,
+        StringOffset = StringOffset,
+        EventCategory = EventCategory,
+        ErrorCode = ErrorCode,
+        UniqueErrorValue = UniqueErrorValue,
+        FinalStatus = FinalStatus,
+        SequenceNumber = SequenceNumber,
+        IoControlCode = IoControlCode,
+        DeviceOffset = DeviceOffset,
+        DumpData = DumpData,
+    }
     io::IRP {
         Type = Type,
         Size = Size,

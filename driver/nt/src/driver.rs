@@ -88,6 +88,7 @@ kernel_fn! {
         // SAFETY: as above.
         let path = unsafe { WideString::copy_from(path) };
         let Some(path) = path else { return STATUS_INVALID_PARAMETER };
+        crate::event_log::belongs_to(object);
         crate::trace::register(&passive);
         match load::<D>(&passive, object, path) {
             Ok(()) => STATUS_SUCCESS,

@@ -16,7 +16,9 @@ use crate::loader::LoadError;
 use crate::loader::image::Image;
 use crate::loader::mapping::Mapping;
 use crate::nt::security::Caller;
-use crate::nt::{device, etw, handle, irp, lock_order, lookaside, mdl, pool, thread, timer};
+use crate::nt::{
+    device, etw, event_log, handle, irp, lock_order, lookaside, mdl, pool, thread, timer,
+};
 use crate::processor::Processor;
 use crate::sim::{self, world};
 use crate::wsk;
@@ -299,6 +301,11 @@ impl Host {
         crate::log::last(usize::MAX)
     }
 
+    /// What the driver wrote to the event log, oldest first: `CODE STATUS: TEXT`.
+    pub fn event_log(&self) -> Vec<String> {
+        event_log::lines()
+    }
+
     /// Unloads the driver if one is loaded, stops the processors, and says what is left.
     pub fn unload(mut self) -> Ledger {
         if let Some(control) = self.control.take() {
@@ -339,6 +346,7 @@ fn reset() {
     thread::reset();
     device::reset();
     etw::reset();
+    event_log::reset();
     lookaside::LISTS.clear();
     mdl::MDLS.clear();
     wsk::reset();
@@ -353,6 +361,7 @@ fn ledger() -> Ledger {
     thread::enter(&mut ledger);
     device::enter(&mut ledger);
     etw::enter(&mut ledger);
+    event_log::enter(&mut ledger);
     lookaside::LISTS.enter(&mut ledger);
     mdl::MDLS.enter(&mut ledger);
     wsk::enter(&mut ledger);

@@ -28,6 +28,9 @@ const ONCE: (u16, u16) = (100, 30);
 
 /// Until `q`; or once.
 pub(crate) fn run(driver: &Driver, top: &Top, json: bool) -> Result<()> {
+    if !top.once && !json && !io::stdout().is_terminal() {
+        return Err(Failure::Usage("stdout is no terminal: say --once or --json".into()).into());
+    }
     let mut history = History::new(Sample::take(driver)?);
     if top.once {
         for _ in 1..top.looks {
@@ -42,9 +45,6 @@ pub(crate) fn run(driver: &Driver, top: &Top, json: bool) -> Result<()> {
             history.push(Sample::take(driver)?);
             output::json(&history.to_json())?;
         }
-    }
-    if !io::stdout().is_terminal() {
-        return Err(Failure::Usage("stdout is no terminal: say --once or --json".into()).into());
     }
     // Also sets a hook, so that a panic leaves the terminal as it was.
     let mut terminal = ratatui::try_init().context("the terminal cannot be used")?;
@@ -159,7 +159,7 @@ mod tests {
             "12,000",
             "p99.9",
             "1.04 ms",
-            "refused_per_address",
+            "AddressLimit",
             "10.0.0.7",
             "main",
             "drain",

@@ -3,9 +3,10 @@
 //! With WSKHTTPD_IMAGE set to a file, the tests run that driver image instead of the linked driver.
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nthost::{Host, Options, Value};
 use response_cache::build;
@@ -40,7 +41,9 @@ impl Server {
     pub(crate) fn start(set: &[(&str, u32)]) -> Server {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let runtime = tempfile::tempdir().unwrap();
-        std::fs::create_dir(runtime.path().join("wskhttpd")).unwrap();
+        // As the host wants it: nobody else's.
+        let folder = runtime.path().join("wskhttpd");
+        std::fs::DirBuilder::new().mode(0o700).create(folder).unwrap();
         let site = runtime.path().join("site");
         write_site(&site, "hello");
         let image = build::build_folder(&site, &build::Options::default()).unwrap().image;
@@ -79,6 +82,10 @@ impl Server {
         self.ctl(&[&["--json"], arguments].concat()).json()
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Status and content of a path, on a connection of its own.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let answer =
@@ -109,5 +116,15 @@ impl Drop for Server {
             let ledger = host.unload();
             assert!(ledger.is_zero() || std::thread::panicking(), "{ledger}");
         }
+    }
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }

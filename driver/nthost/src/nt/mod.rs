@@ -3,6 +3,7 @@ pub(crate) mod bugcheck;
 pub(crate) mod device;
 pub(crate) mod etw;
 pub(crate) mod event;
+pub(crate) mod event_log;
 pub(crate) mod file;
 pub(crate) mod handle;
 pub(crate) mod irp;
