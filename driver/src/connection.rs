@@ -66,6 +66,8 @@ pub struct Connection {
     in_content: bool,
     /// Tick of the last progress of sends; 0 = none is in flight.
     progress: u32,
+    /// The deadline is one from before the requests that were answered since.
+    is_stale: bool,
     /// Tick by which an ending connection is closed; 0 = not ending.
     end_deadline: u32,
     /// No further request is answered.
@@ -94,6 +96,7 @@ impl Connection {
             request_deadline: 0,
             in_content: false,
             progress: 0,
+            is_stale: false,
             end_deadline: 0,
             last: false,
             peer_ended: false,
@@ -139,10 +142,11 @@ impl Connection {
         if batch.is_idle() {
             self.stopwatch.forget();
         }
-        if batch.is_idle() || socket.sends_in_flight() > 0 {
+        // Otherwise all of it is sent already, and the event that says so comes; others may be first.
+        self.is_stale = !batch.is_idle() && socket.sends_in_flight() == 0;
+        if !self.is_stale {
             self.set_deadline(server, socket);
         }
-        // Otherwise all of it is sent already, and the event that says so is next.
     }
 
     /// True unless the connection waits for a place. One that has got it begins to live here.
@@ -494,7 +498,8 @@ impl Connection {
         self.overtaken |= events.any(Events::PEER_ENDED) && socket.is_gated();
         if events.any(Events::SENT) {
             self.progress = 0;
-            // The deadline may be one from before the requests that were answered by now.
+        }
+        if events.any(Events::SENT) || self.is_stale {
             self.set_deadline(server, socket);
         }
         if events.any(Events::SENT) && self.stream.is_some() {
@@ -610,6 +615,7 @@ impl Connection {
 
     /// Stores the deadline of the situation the connection is in now.
     fn set_deadline(&mut self, server: &Server, socket: &Socket<'_, Server>) {
+        self.is_stale = false;
         let now = server.clock.ticks();
         let timeouts = &server.timeouts;
         self.set_request_deadline(timeouts, now);

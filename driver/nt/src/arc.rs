@@ -54,11 +54,20 @@ impl<T> Clone for PoolArc<T> {
 impl<T> Drop for PoolArc<T> {
     fn drop(&mut self) {
         if self.counted().references.fetch_sub(1, Ordering::Release) == 1 {
-            fence(Ordering::Acquire);
-            let tag = self.counted().tag;
-            // SAFETY: A1: the count is zero, so this was the last reference.
-            drop(unsafe { PoolBox::from_raw(self.counted, tag) });
+            self.free();
         }
+    }
+}
+
+impl<T> PoolArc<T> {
+    /// The last reference is gone.
+    #[cold]
+    #[inline(never)]
+    fn free(&mut self) {
+        fence(Ordering::Acquire);
+        let tag = self.counted().tag;
+        // SAFETY: A1: the count is zero, so this was the last reference.
+        drop(unsafe { PoolBox::from_raw(self.counted, tag) });
     }
 }
 

@@ -175,7 +175,7 @@ macro_rules! parameters {
                 }
                 let mut why = Sentence::new();
                 if !parameters.check(&mut why) {
-                    nt::log(format_args!("parameter {why}"));
+                    nt::log_refusal(Status::INVALID_PARAMETER, format_args!("parameter {why}"));
                     return Err(Status::INVALID_PARAMETER);
                 }
                 Ok(parameters)

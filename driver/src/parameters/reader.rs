@@ -18,7 +18,7 @@ pub(super) struct Reader<'r> {
 
 /// Names a parameter in the log, with why it cannot be.
 pub(super) fn refuse(name: &str, why: Arguments<'_>) -> Status {
-    nt::log(format_args!("parameter {name}: {why}"));
+    nt::log_refusal(Status::INVALID_PARAMETER, format_args!("parameter {name}: {why}"));
     Status::INVALID_PARAMETER
 }
 
