@@ -84,6 +84,8 @@ pub struct SoakReport {
     pub rounds: u32,
     /// Complete, right answers.
     pub answers: u64,
+    /// What an operator asked for in the middle.
+    pub commands: u64,
     /// Errors, and the first line of the first report that has some.
     pub errors: u64,
     /// What the first error was.
@@ -119,6 +121,7 @@ impl SoakReport {
             }
         }
         for beside in &played.beside {
+            self.commands += beside.runs;
             self.errors += beside.failures;
             if self.first_error.is_none() {
                 let said = beside.first.as_ref();
@@ -132,6 +135,7 @@ impl fmt::Display for SoakReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "soak: {} rounds in {:.0} s, {:?}", self.rounds, self.elapsed_s, self.end)?;
         writeln!(f, "answers     {}", self.answers)?;
+        writeln!(f, "commands    {}", self.commands)?;
         for life in &self.lives {
             let Life { mode, rounds, first, last, .. } = life;
             let flat = if life.is_flat() { "flat" } else { "NOT flat" };
@@ -156,6 +160,7 @@ pub fn soak(plan: &SoakPlan, interrupt: &Interrupt) -> Result<SoakReport> {
         elapsed_s: 0.0,
         rounds: 0,
         answers: 0,
+        commands: 0,
         errors: 0,
         first_error: None,
         lives: Vec::new(),
@@ -225,6 +230,7 @@ mod tests {
             elapsed_s: 1.0,
             rounds: 2,
             answers: 1,
+            commands: 0,
             errors: 0,
             first_error: None,
             lives: vec![life],
