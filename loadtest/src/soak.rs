@@ -18,8 +18,8 @@ use crate::server::{Memory, Server};
 /// How much more a server may hold after the last round of a life than after the first: what its
 /// lists keep of a moment that was busier.
 pub const GROWTH_OCTETS_MAX: u64 = 256 * 1024;
-/// What one connection may need at a time, by the driver's own limits: a head of 16.5 KiB that is not
-/// complete, four sends under way and one being built of 12 KiB each, and by IRP a buffer of 8 KiB;
+/// What one connection may need at a time, by the driver's own limits: an unfinished head of
+/// 16.5 KiB, four sends under way and one being built of 12 KiB each, and by IRP a buffer of 8 KiB;
 /// the simulation has the same bound. How many need how much at the same moment is chance, so that
 /// the peak of one round says nothing of the next one's.
 pub const CONNECTION_OCTETS_MAX: u64 = 96 * 1024;

@@ -14,6 +14,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::style::{Color, Style};
 use signal_hook::consts::SIGTERM;
 
 use crate::arguments::Top;
@@ -76,9 +77,17 @@ fn watch(
     let terminated: Arc<AtomicBool> = Arc::default();
     signal_hook::flag::register(SIGTERM, Arc::clone(&terminated))
         .context("signals cannot be handled")?;
+    // https://no-color.org
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let mut next = Instant::now() + every;
     loop {
-        terminal.draw(|frame| screen::draw(frame, history))?;
+        terminal.draw(|frame| {
+            screen::draw(frame, history);
+            if is_plain {
+                let area = frame.area();
+                frame.buffer_mut().set_style(area, Style::new().fg(Color::Reset));
+            }
+        })?;
         // A signal ends the wait with an error of that kind, or lets it go on.
         match event::poll(next.saturating_duration_since(Instant::now())) {
             Ok(true) if asks_for_the_end(&event::read()?) => return Ok(()),

@@ -109,3 +109,21 @@ fn without_a_command_it_beats_until_ctrl_c() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     eventually("it answers as down", || status(&server) == 503);
 }
+
+#[test]
+fn a_server_that_starts_again_gets_the_beats_again() {
+    let mut server = Server::start(&[]);
+    let said = tempfile::NamedTempFile::new().unwrap();
+    let mut command = heartbeat(&server, &["--every", "50ms", "--timeout", "10s"]);
+    let mut child = command.stderr(Stdio::from(said.reopen().unwrap())).spawn().unwrap();
+    eventually("beats are expected", || main(&server)["timeout_ms"] == 10_000);
+    server.stop();
+    let has_said = |what| std::fs::read_to_string(said.path()).unwrap().contains(what);
+    eventually("it says so", || has_said("beats for main do not arrive: "));
+    server.start_again();
+    eventually("beats are expected again", || main(&server)["timeout_ms"] == 10_000);
+    eventually("it says so, too", || has_said("beats for main arrive again"));
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(std::fs::read_to_string(said.path()).unwrap().lines().count(), 2);
+}

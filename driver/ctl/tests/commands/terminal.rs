@@ -21,6 +21,7 @@ struct Terminal {
 }
 
 const LEAVES: &str = "\x1B[?1049l";
+const SHOWS_CURSOR: &str = "\x1B[?25h";
 
 impl Terminal {
     fn start(server: &Server, colours: bool) -> Terminal {
@@ -72,7 +73,7 @@ impl Terminal {
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         assert!(self.is_as_it_was());
         eventually("the screen before comes back", || self.shown().contains(LEAVES));
-        assert!(self.shown().contains("\x1B[?25h"), "no cursor: {}", self.shown());
+        eventually("the cursor comes back", || self.shown().contains(SHOWS_CURSOR));
     }
 }
 
@@ -112,10 +113,12 @@ fn when_the_server_goes_it_says_so_on_a_terminal_that_is_as_it_was() {
 #[test]
 fn colours_can_be_turned_off() {
     let server = Server::start(&[]);
-    // SGR 38;5;n sets a colour.
-    for colours in [true, false] {
+    // SGR 38;5;n sets a colour, 1 makes bold.
+    for (colours, title) in [(true, "\x1B[38;5;6;49m requests/s"), (false, "\x1B[1m requests/s")] {
         let mut terminal = Terminal::start(&server, colours);
-        assert_eq!(terminal.shown().contains("\x1B[38;5;"), colours);
+        let shown = terminal.shown();
+        assert!(shown.contains(title), "{shown:?}");
+        assert_eq!(shown.contains("\x1B[38;5;"), colours);
         terminal.keyboard.write_all(b"q").unwrap();
         terminal.ended();
     }
