@@ -126,14 +126,15 @@ impl Client {
         };
         let undecided = door.answers.then(Vec::new);
         let mut client = Client::new(random, from, start, conduct, history);
-        if conduct == Conduct::Lingers && client.random.one_in(2) {
+        if conduct == Conduct::Lingers {
             client.pause = Some(client.some_pause(door));
         }
         Client { undecided, yields_after: door.yields_after(), ..client }
     }
 
     fn some_pause(&mut self, door: &Door) -> Pause {
-        let behind = 1 + self.random.below(self.requests.len());
+        // One more follows, which must not be lost.
+        let behind = 1 + self.random.below(self.requests.len().saturating_sub(2));
         let idle = door.yields_after().filter(|_| self.random.one_in(3)).unwrap_or(IDLE_TIMEOUT);
         let before = Duration::from_micros(1 << self.random.within(0, 13));
         Pause { behind, idle, before, begun: false, over: false }
