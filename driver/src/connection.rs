@@ -142,7 +142,8 @@ impl Connection {
         if batch.is_idle() {
             self.stopwatch.forget();
         }
-        // Otherwise all of it is sent already, and the event that says so comes; others may be first.
+        // Otherwise all of it is sent already, and the event that says so comes; others may come
+        // before it.
         self.is_stale = !batch.is_idle() && socket.sends_in_flight() == 0;
         if !self.is_stale {
             self.set_deadline(server, socket);

@@ -159,12 +159,13 @@ impl WskHttpd {
             None => refusal = cut("another site is being loaded"),
             Some(_one) => {
                 let loaded = PinnedSite::load(passive, &mut path, Rights::Caller, &mut refusal);
-                let loaded = loaded.and_then(|mut site| {
-                    site.adopt(&server.health);
-                    PoolArc::new(Tag::Site, site)
-                });
+                let loaded = loaded.and_then(|site| PoolArc::new(Tag::Site, site));
                 match loaded {
-                    Ok(site) => {
+                    Ok(mut site) => {
+                        // Nothing fails from here on: names have places only while it is served.
+                        if let Some(site) = site.get_mut() {
+                            site.adopt(&server.health);
+                        }
                         sites.publish(site);
                         server.health.adopted();
                         nt::log(format_args!("{path} is served now"));

@@ -1,5 +1,7 @@
 //! Arguments.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "these comments are also the help texts")]
+
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;

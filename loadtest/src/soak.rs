@@ -18,8 +18,8 @@ use crate::server::{Memory, Server};
 /// How much more a server may hold after the last round of a life than after the first: what its
 /// lists keep of a moment that was busier.
 pub const GROWTH_OCTETS_MAX: u64 = 256 * 1024;
-/// What one connection may need at a time, by the driver's own limits: a head of 16.5 KiB that is not
-/// complete, four sends under way and one being built of 12 KiB each, and by IRP a buffer of 8 KiB;
+/// What one connection may need at a time, by the driver's own limits: an unfinished head of
+/// 16.5 KiB, four sends under way and one being built of 12 KiB each, and by IRP a buffer of 8 KiB;
 /// the simulation has the same bound. How many need how much at the same moment is chance, so that
 /// the peak of one round says nothing of the next one's.
 pub const CONNECTION_OCTETS_MAX: u64 = 96 * 1024;
@@ -84,6 +84,8 @@ pub struct SoakReport {
     pub rounds: u32,
     /// Complete, right answers.
     pub answers: u64,
+    /// What an operator asked for in the middle.
+    pub commands: u64,
     /// Errors, and the first line of the first report that has some.
     pub errors: u64,
     /// What the first error was.
@@ -119,6 +121,7 @@ impl SoakReport {
             }
         }
         for beside in &played.beside {
+            self.commands += beside.runs;
             self.errors += beside.failures;
             if self.first_error.is_none() {
                 let said = beside.first.as_ref();
@@ -132,6 +135,7 @@ impl fmt::Display for SoakReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "soak: {} rounds in {:.0} s, {:?}", self.rounds, self.elapsed_s, self.end)?;
         writeln!(f, "answers     {}", self.answers)?;
+        writeln!(f, "commands    {}", self.commands)?;
         for life in &self.lives {
             let Life { mode, rounds, first, last, .. } = life;
             let flat = if life.is_flat() { "flat" } else { "NOT flat" };
@@ -156,6 +160,7 @@ pub fn soak(plan: &SoakPlan, interrupt: &Interrupt) -> Result<SoakReport> {
         elapsed_s: 0.0,
         rounds: 0,
         answers: 0,
+        commands: 0,
         errors: 0,
         first_error: None,
         lives: Vec::new(),
@@ -225,6 +230,7 @@ mod tests {
             elapsed_s: 1.0,
             rounds: 2,
             answers: 1,
+            commands: 0,
             errors: 0,
             first_error: None,
             lives: vec![life],

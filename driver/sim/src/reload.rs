@@ -14,12 +14,15 @@ use crate::site::{GENERATIONS, image};
 pub(crate) const FIRST_PATH: &str = "\\??\\0.img";
 /// One that is not valid.
 const BROKEN_PATH: &str = "\\??\\broken.img";
-/// One that is not there.
-const MISSING_PATH: &str = "\\??\\missing.img";
 /// How long the memory of what nobody uses may stay.
 const GONE_WITHIN: Duration = Duration::from_secs(1);
 /// Octets of pool for a site beside its image.
 const BESIDE_BYTES_MAX: usize = 4_096;
+
+/// One that is not there, and is longer than a line of the log.
+fn missing_path() -> String {
+    format!("\\??\\{}.img", "missing".repeat(34))
+}
 
 /// Every image there is, by path.
 pub(crate) fn files() -> Vec<(String, Arc<Vec<u8>>)> {
@@ -54,7 +57,7 @@ impl Reloads {
         if self.one_in > 0 && self.random.one_in(self.one_in) {
             match self.random.below(8) {
                 0 => self.refuse(host, BROKEN_PATH, may_fail),
-                1 => self.refuse(host, MISSING_PATH, may_fail),
+                1 => self.refuse(host, &missing_path(), may_fail),
                 _ => {
                     let generation = self.random.below(GENERATIONS);
                     self.publish(host, generation, may_fail);

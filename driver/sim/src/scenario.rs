@@ -227,6 +227,7 @@ impl Script {
             // A secret key would choose which locks are contended.
             number("HashSeed", 1),
             number("PreallocatedConnections", 8),
+            number("AccessLog", u32::from(self.case.seed % 2 == 1)),
             number("MaxConnections", self.plan.connections_max),
             number("MaxConnectionsPerAddress", self.plan.per_address_max),
         ];
