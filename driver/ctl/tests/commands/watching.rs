@@ -255,5 +255,7 @@ fn a_parameter_is_set_or_refused() {
     server.ctl(&["set", "IdleTimeoutMs", "1"]).fails(1, "IdleTimeoutMs");
     server.ctl(&["set", "IdleTimeout", "7000"]).fails(1, "IdleTimeout");
     server.ctl(&["set", "AcceptMode", "irp"]).fails(1, "restart");
+    // Its ring is made at the start.
+    server.ctl(&["set", "AccessLog", "1"]).fails(1, "restart");
     server.ctl(&["set", "MaxConnections", "-1"]).fails(1, "MaxConnections");
 }
