@@ -9,7 +9,7 @@ use crate::admission::prefixes::{PREFIXES_MAX, Prefix};
 use crate::server::Server;
 
 /// What was made to fit these at the start, or is counted by them: a restart changes them.
-const FIXED: [&str; 10] = [
+const FIXED: [&str; 11] = [
     "SiteImage",
     "ListenAddress",
     "ListenPort",
@@ -20,6 +20,7 @@ const FIXED: [&str; 10] = [
     "PreallocatedConnections",
     "MemoHeads",
     "HashSeed",
+    "AccessLog",
 ];
 /// There is memory for as many as the driver was started with.
 const BOUND_BY_START: [&str; 2] = ["MaxConnections", "HoldMax"];

@@ -1,7 +1,7 @@
 //! Health endpoints and their heartbeats.
 use std::process::{Child, Command, Stdio};
 
-use crate::program;
+use crate::program::{self, Running};
 use crate::server::{Server, eventually};
 
 fn heartbeat(server: &Server, arguments: &[&str]) -> Command {
@@ -45,7 +45,7 @@ fn an_endpoint_is_switched_and_only_that_one() {
 fn an_endpoint_is_up_while_the_command_lives_and_down_soon_after() {
     let server = Server::start(&[]);
     let command = ["--every", "50ms", "--timeout", "1s", "--", "cat"];
-    let mut child = heartbeat(&server, &command).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = Running::start(heartbeat(&server, &command).stdin(Stdio::piped()));
     eventually("beats are expected", || main(&server)["timeout_ms"] == 1000);
     // Not at once if this machine has just slept through the timeout.
     eventually("it answers as up", || status(&server) == 200);
@@ -81,7 +81,7 @@ fn the_exit_code_is_that_of_the_command() {
 fn sigterm_goes_on_to_the_command() {
     let server = Server::start(&[]);
     let script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done";
-    let mut child = heartbeat(&server, &["--", "sh", "-c", script]).spawn().unwrap();
+    let mut child = Running::start(&mut heartbeat(&server, &["--", "sh", "-c", script]));
     let mut line = String::new();
     let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut out, &mut line).unwrap();
@@ -94,7 +94,8 @@ fn sigterm_goes_on_to_the_command() {
 fn without_a_command_it_beats_until_ctrl_c() {
     let server = Server::start(&[]);
     // Longer than the driver's tick, by which it tells when the last beat came.
-    let mut child = heartbeat(&server, &["--every", "400ms", "--timeout", "2s"]).spawn().unwrap();
+    let mut child =
+        Running::start(&mut heartbeat(&server, &["--every", "400ms", "--timeout", "2s"]));
     eventually("beats are expected", || main(&server)["timeout_ms"] == 2000);
     let mut last = 0;
     let mut beats = 0;
@@ -115,7 +116,7 @@ fn a_server_that_starts_again_gets_the_beats_again() {
     let mut server = Server::start(&[]);
     let said = tempfile::NamedTempFile::new().unwrap();
     let mut command = heartbeat(&server, &["--every", "50ms", "--timeout", "10s"]);
-    let mut child = command.stderr(Stdio::from(said.reopen().unwrap())).spawn().unwrap();
+    let mut child = Running::start(command.stderr(Stdio::from(said.reopen().unwrap())));
     eventually("beats are expected", || main(&server)["timeout_ms"] == 10_000);
     server.stop();
     let has_said = |what| std::fs::read_to_string(said.path()).unwrap().contains(what);

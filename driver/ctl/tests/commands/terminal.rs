@@ -2,13 +2,13 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
-use crate::program::command;
+use crate::program::{Running, command};
 use crate::server::{Server, eventually};
 
 /// A terminal with a program at it.
@@ -17,7 +17,7 @@ struct Terminal {
     /// What a person would sit at: its modes are looked at here.
     line: OwnedFd,
     screen: Arc<Mutex<Vec<u8>>>,
-    child: Child,
+    child: Running,
 }
 
 const LEAVES: &str = "\x1B[?1049l";
@@ -42,7 +42,7 @@ impl Terminal {
             top.env("NO_COLOR", "1");
         }
         top.stdin(Stdio::from(open())).stdout(Stdio::from(open())).stderr(Stdio::from(open()));
-        let child = top.spawn().unwrap();
+        let child = Running::start(&mut top);
         let (keyboard, mut screen) = (File::from(master.try_clone().unwrap()), File::from(master));
         let seen: Arc<Mutex<Vec<u8>>> = Arc::default();
         let keeper = Arc::clone(&seen);

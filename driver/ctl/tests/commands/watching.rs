@@ -3,7 +3,7 @@ use std::process::Stdio;
 
 use prometheus_parse::{Scrape, Value};
 
-use crate::program::command;
+use crate::program::{Running, command};
 use crate::server::{Server, eventually};
 
 #[test]
@@ -48,15 +48,13 @@ fn stats_goes_on_with_rates_until_it_is_told_to_stop() {
     let server = Server::start(&[]);
     let file = tempfile::NamedTempFile::new().unwrap();
     let arguments = ["stats", "--watch", "--every", "50ms", "--json"];
-    let mut child = command(&arguments)
-        .env("XDG_RUNTIME_DIR", server.runtime.path())
-        .stdout(Stdio::from(file.reopen().unwrap()))
-        .spawn()
-        .unwrap();
+    let _child = Running::start(
+        command(&arguments)
+            .env("XDG_RUNTIME_DIR", server.runtime.path())
+            .stdout(Stdio::from(file.reopen().unwrap())),
+    );
     let lines = || std::fs::read_to_string(file.path()).unwrap().lines().count();
     eventually("three looks", || lines() >= 3);
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]
@@ -162,18 +160,16 @@ fn rejects_show_who_sent_what() {
 fn rejects_can_be_followed() {
     let server = Server::start(&[]);
     let file = tempfile::NamedTempFile::new().unwrap();
-    let mut child = command(&["rejects", "--follow"])
-        .env("XDG_RUNTIME_DIR", server.runtime.path())
-        .stdout(Stdio::from(file.reopen().unwrap()))
-        .spawn()
-        .unwrap();
+    let _child = Running::start(
+        command(&["rejects", "--follow"])
+            .env("XDG_RUNTIME_DIR", server.runtime.path())
+            .stdout(Stdio::from(file.reopen().unwrap())),
+    );
     let lines = || std::fs::read_to_string(file.path()).unwrap().lines().count();
     server.send("GET / HTTP/1.1\r\n\r\n");
     eventually("one", || lines() == 1);
     server.send("GET / HTTP/1.1\r\n\r\n");
     eventually("another", || lines() == 2);
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]
@@ -259,5 +255,7 @@ fn a_parameter_is_set_or_refused() {
     server.ctl(&["set", "IdleTimeoutMs", "1"]).fails(1, "IdleTimeoutMs");
     server.ctl(&["set", "IdleTimeout", "7000"]).fails(1, "IdleTimeout");
     server.ctl(&["set", "AcceptMode", "irp"]).fails(1, "restart");
+    // Its ring is made at the start.
+    server.ctl(&["set", "AccessLog", "1"]).fails(1, "restart");
     server.ctl(&["set", "MaxConnections", "-1"]).fails(1, "MaxConnections");
 }
