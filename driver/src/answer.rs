@@ -55,8 +55,14 @@ impl Answer {
         }
     }
 
-    /// The field lines that could not be prepared; none but for a part.
+    /// True when there are field lines that could not be prepared.
     #[inline]
+    pub fn has_fields(&self) -> bool {
+        !matches!(self.content, Content::None | Content::Whole)
+    }
+
+    /// The field lines that could not be prepared; none but for a part.
+    #[cold]
     pub fn fields(&self, site: Site<'_>) -> PartFields {
         match self.content {
             Content::Octets { of, first, last } => {

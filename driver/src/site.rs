@@ -39,6 +39,12 @@ impl PinnedSite {
         Site::new(&self.image, self.layout)
     }
 
+    /// Identifies the content.
+    #[inline]
+    pub fn generation(&self) -> u64 {
+        self.layout.generation()
+    }
+
     /// The memory, to be chained into sends.
     pub fn image(&self) -> &PoolArc<Pinned> {
         &self.image

@@ -49,5 +49,5 @@ pub use spinlock::SpinLock;
 pub use status::{Result, Status};
 pub use thread::{SystemThread, ThreadRoutine};
 pub use timer::{Timer, TimerRoutine};
-pub use try_cell::TryCell;
+pub use try_cell::{Taken, TryCell};
 pub use unicode::WideString;

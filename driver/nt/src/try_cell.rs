@@ -1,5 +1,6 @@
 //! A value for one user at a time, for whom nobody waits.
 use core::cell::UnsafeCell;
+use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// A value that one user has at a time; others do without it.
@@ -20,14 +21,36 @@ impl<T> TryCell<T> {
         TryCell { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
     }
 
-    /// Runs `f` with the value, or with `None` while somebody else has it. IRQL <= DISPATCH.
-    pub fn try_with<R>(&self, f: impl FnOnce(Option<&mut T>) -> R) -> R {
-        if self.taken.swap(true, Ordering::Acquire) {
-            return f(None);
-        }
-        // SAFETY: V3: `taken` was clear and is set now.
-        let result = f(Some(unsafe { &mut *self.value.get() }));
-        self.taken.store(false, Ordering::Release);
-        result
+    /// The value, or `None` while somebody else has it. IRQL <= DISPATCH.
+    #[inline]
+    pub fn try_take(&self) -> Option<Taken<'_, T>> {
+        (!self.taken.swap(true, Ordering::Acquire)).then_some(Taken(self))
+    }
+}
+
+/// The use of a value; others may have it when this is dropped.
+pub struct Taken<'c, T>(&'c TryCell<T>);
+
+impl<T> Deref for Taken<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: V3: `taken` was clear and is set until this is dropped.
+        unsafe { &*self.0.value.get() }
+    }
+}
+
+impl<T> DerefMut for Taken<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: V3, as above; `self` is borrowed mutably.
+        unsafe { &mut *self.0.value.get() }
+    }
+}
+
+impl<T> Drop for Taken<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.taken.store(false, Ordering::Release);
     }
 }
