@@ -5,6 +5,8 @@ use http1::{
 };
 use response_cache::{Entry, Prepared, Response, Site};
 
+use crate::clock::Clock;
+
 /// A decision, free to be kept until the request's content has been discarded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Answer {
@@ -88,9 +90,25 @@ fn octets(body: &[u8]) -> u64 {
     u64::try_from(body.len()).unwrap_or(u64::MAX)
 }
 
-/// The answer to an understood request at `now`, in seconds since 1970. `None` only for an image
-/// without a required response, which validation refuses.
-pub fn select(site: Site<'_>, request: &Request<'_>, now: u64) -> Option<Answer> {
+/// The answer to an understood request. `None` only for an image without a required response, which
+/// validation refuses.
+#[allow(clippy::inline_always, reason = "the site is copied otherwise, for most of it is used")]
+#[inline(always)]
+pub fn select(site: Site<'_>, request: &Request<'_>, clock: &Clock) -> Option<Answer> {
+    let is_plain = matches!(request.method, Method::Get | Method::Head);
+    if is_plain
+        && request.selectors.is_empty()
+        && let Target::Origin { path, .. } = request.target
+        && let Some(entry) = site.lookup(request.host, path)
+        && let Some(response) = site.response(entry, 0)
+    {
+        return Some(answer(request, response, Content::Whole));
+    }
+    select_with_care(site, request, clock.unix_seconds())
+}
+
+#[inline(never)]
+fn select_with_care(site: Site<'_>, request: &Request<'_>, now: u64) -> Option<Answer> {
     let whole = |response| (response, Content::Whole);
     let (response, content) = match request.method {
         Method::Get | Method::Head => get(site, request, now),
@@ -101,15 +119,20 @@ pub fn select(site: Site<'_>, request: &Request<'_>, now: u64) -> Option<Answer>
             other(site, request).map(whole)
         }
     }?;
+    Some(answer(request, response, content))
+}
+
+#[inline]
+fn answer(request: &Request<'_>, response: Response, content: Content) -> Answer {
     // Content that was announced with an expectation may never come: answer at once and end.
     let expected = request.expectation == Expectation::Continue && request.framing != Framing::None;
     let last = expected || request.method == Method::Connect;
-    Some(Answer {
+    Answer {
         response,
         content: if request.method == Method::Head { Content::None } else { content },
         persistence: if last { Persistence::Close } else { request.persistence },
         version: request.version,
-    })
+    }
 }
 
 /// The answer to whatever is asked on a connection that is refused: 503, and the end.

@@ -17,7 +17,8 @@ pub struct Batch {
 
 impl Batch {
     /// Room to copy `octets` octets, submitting what is in the way; `None` when memory is short.
-    pub fn room(
+    #[inline]
+    fn room(
         &mut self,
         server: &Server,
         socket: &mut Socket<'_, Server>,
@@ -41,13 +42,19 @@ impl Batch {
         socket: &mut Socket<'_, Server>,
         response: &[u8],
     ) -> bool {
-        if self.out.as_ref().is_some_and(|out| out.room() < response.len()) {
-            self.submit_now(server, socket);
-        }
-        if self.out.is_none() {
-            self.out = socket.outgoing();
-        }
-        self.out.as_mut().is_some_and(|out| out.copy_in(response).is_some())
+        self.put_parts(server, socket, [response]).is_some()
+    }
+
+    /// The same of parts that follow one another; returns the copy, to be stamped.
+    #[inline]
+    pub fn put_parts<const N: usize>(
+        &mut self,
+        server: &Server,
+        socket: &mut Socket<'_, Server>,
+        parts: [&[u8]; N],
+    ) -> Option<&mut [u8]> {
+        let octets = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+        self.room(server, socket, octets)?.copy_parts(parts)
     }
 
     /// Room to chain a body to, submitting what it cannot be chained to.
@@ -107,10 +114,15 @@ impl Class {
     /// No response.
     pub const NONE: Class = Class(0);
 
-    /// Of a status code, 200 to 599.
+    /// Of a status code.
+    #[inline]
     pub fn of(status: u16) -> Class {
-        let class = u32::from(status.saturating_sub(200) / 100);
-        Class(1_u64.wrapping_shl(class.wrapping_mul(LANE_BITS)))
+        match status {
+            ..300 => Class(1),
+            300..400 => Class(1 << LANE_BITS),
+            400..500 => Class(1 << (2 * LANE_BITS)),
+            500.. => Class(1 << (3 * LANE_BITS)),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Life: open (requests are answered in order), ending (our side is shut, what still comes is
 //! discarded until the peer ends too or the drain deadline), closed. All of it runs in the hands
 //! of the connection's one runner.
-use http1::Step;
+use http1::{Expectation, Framing, Request, Step};
 use nt::LookasideBox;
 use nt::wsk::{Events, Indication, Socket};
 use wskhttpd_abi::Counter;
@@ -287,12 +287,27 @@ impl Connection {
         if !self.facts.has(Facts::LAST) && !self.may_answer(socket) {
             return None;
         }
+        // Who is refused is answered otherwise.
+        let may_repeat = self.http.is_at_start() && !self.facts.has(Facts::REFUSED);
+        if let Some((consumed, request)) = self.http.receive_usual(&server.limits, input) {
+            let answer = self.decide(server, &request);
+            if let Some(memo) = memo.filter(|_| may_repeat)
+                && memo::is_repeatable(&request)
+                && let Some(answer) = answer
+            {
+                memo.learn(server.site.view(), input, consumed, answer);
+            }
+            if let Some(answer) = answer {
+                self.put(server, socket, batch, &answer);
+            }
+            return Some(consumed);
+        }
         let (taken, answer) = match self.head.take() {
-            None => self.step(server, memo, input),
+            None => self.step(server, input),
             Some(head) => self.step_head(server, head, input),
         };
         match answer {
-            Some(answer) => self.put(server, socket, batch, answer),
+            Some(answer) => self.put(server, socket, batch, &answer),
             None if taken == 0 => {
                 // Neither taken nor answered: memory for the unfinished head is short.
                 socket.close();
@@ -304,25 +319,9 @@ impl Connection {
     }
 
     /// One step on octets as they came: how many are done with, and what to answer now.
-    fn step(
-        &mut self,
-        server: &Server,
-        memo: Option<&mut Memo>,
-        input: &[u8],
-    ) -> (usize, Option<Answer>) {
-        // Who is refused is answered otherwise.
-        let may_repeat = self.http.is_at_start() && !self.facts.has(Facts::REFUSED);
+    #[inline(never)]
+    fn step(&mut self, server: &Server, input: &[u8]) -> (usize, Option<Answer>) {
         let step = self.http.receive(&server.limits, input);
-        if let Some(memo) = memo.filter(|_| may_repeat)
-            && let Step::Request { request, .. } = &step
-            && memo::is_repeatable(request)
-        {
-            let (consumed, answer) = self.decide(server, step);
-            if let Some(answer) = answer {
-                memo.learn(server.site.view(), input, consumed, answer);
-            }
-            return (consumed, answer);
-        }
         if let Step::Incomplete { consumed } = step {
             let tail = input.get(consumed..).unwrap_or_default();
             if tail.is_empty() {
@@ -333,7 +332,7 @@ impl Connection {
             self.head = Some(head);
             return (consumed.saturating_add(kept), None);
         }
-        self.decide(server, step)
+        self.finish(server, &step)
     }
 
     /// One step on an unfinished head and what follows it.
@@ -355,39 +354,43 @@ impl Connection {
             }
             return (appended, None);
         }
-        let (consumed, answer) = self.decide(server, step);
+        let (consumed, answer) = self.finish(server, &step);
         (consumed.saturating_sub(before), answer)
     }
 
     /// What a step other than `Incomplete` means.
-    #[allow(clippy::needless_pass_by_value)] // the step is over with this
-    fn decide(&mut self, server: &Server, step: Step<'_>) -> (usize, Option<Answer>) {
-        let site = server.site.view();
+    fn finish(&mut self, server: &Server, step: &Step<'_>) -> (usize, Option<Answer>) {
         match step {
-            Step::Request { consumed, request } => {
-                // What follows is another request, or content: it has time of its own.
-                self.request_deadline = 0;
-                let answer = if self.facts.has(Facts::REFUSED) {
-                    answer::refuse(site, &request)
-                } else {
-                    answer::select(site, &request, server.clock.unix_seconds())
-                };
-                let immediate = request.framing == http1::Framing::None
-                    || request.expectation == http1::Expectation::Continue;
-                if immediate {
-                    return (consumed, answer);
-                }
-                self.held = answer;
-                (consumed, None)
-            }
-            Step::ContentEnd { consumed } => (consumed, self.held.take()),
+            Step::Request { consumed, request } => (*consumed, self.decide(server, request)),
+            Step::ContentEnd { consumed } => (*consumed, self.held.take()),
             Step::Reject { consumed, rejection } => {
                 self.held = None;
                 server.counters.add(Counter::Rejected, 1);
-                (consumed, answer::reject(site, rejection))
+                (*consumed, answer::reject(server.site.view(), *rejection))
             }
-            Step::Closed { consumed } | Step::Incomplete { consumed } => (consumed, None),
+            Step::Closed { consumed } | Step::Incomplete { consumed } => (*consumed, None),
         }
+    }
+
+    /// The answer to a request, if it is to be given now.
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    fn decide(&mut self, server: &Server, request: &Request<'_>) -> Option<Answer> {
+        // What follows is another request, or content: it has time of its own.
+        self.request_deadline = 0;
+        let site = server.site.view();
+        let answer = if self.facts.has(Facts::REFUSED) {
+            answer::refuse(site, request)
+        } else {
+            answer::select(site, request, &server.clock)
+        };
+        let immediate =
+            request.framing == Framing::None || request.expectation == Expectation::Continue;
+        if immediate {
+            return answer;
+        }
+        self.held = answer;
+        None
     }
 
     /// As above, with a response that is too long to be held there.
@@ -402,7 +405,7 @@ impl Connection {
     ) {
         self.request_deadline = 0;
         if let Some(answer) = answer {
-            self.put(server, socket, batch, answer);
+            self.put(server, socket, batch, &answer);
         }
     }
 
@@ -419,7 +422,7 @@ impl Connection {
         server: &Server,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
-        answer: Answer,
+        answer: &Answer,
     ) {
         if self.facts.has(Facts::LAST) {
             return;
@@ -428,19 +431,17 @@ impl Connection {
         let Some(prepared) = site.prepared(answer.response) else { return socket.close() };
         let (body, offset) = answer.content(site, &prepared);
         let copied = if body.len() <= COPY_BYTES_MAX { body } else { &[] };
-        let made;
-        let fields: &[u8] = if answer.has_fields() {
-            made = answer.fields(site);
-            &made
-        } else {
-            &[]
-        };
         let end = answer.persistence.head_end(answer.version);
-        let parts = [prepared.head, fields, end, copied];
-        let octets = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
-        let out = batch.room(server, socket, octets).and_then(|out| out.copy_parts(parts));
-        let Some(response) = out else { return socket.close() };
+        let parts = [prepared.head, end, copied];
+        let response = if answer.has_fields() {
+            let fields = answer.fields(site);
+            batch.put_parts(server, socket, [prepared.head, &fields, end, copied])
+        } else {
+            batch.put_parts(server, socket, parts)
+        };
+        let Some(response) = response else { return socket.close() };
         let _ = stamp(response, prepared.date_offset, &server.clock);
+        let octets = response.len();
         batch.answered(Class::of(prepared.status), octets);
         if copied.len() < body.len() {
             let stream = Stream { offset, octets: body.len() };
@@ -575,7 +576,7 @@ impl Connection {
             let mut batch = Batch::default();
             let site = server.site.view();
             if let Some(answer) = answer::error(site, http1::Status::RequestTimeout) {
-                self.put(server, socket, &mut batch, answer);
+                self.put(server, socket, &mut batch, &answer);
             }
             batch.submit(server, socket);
         } else if self.end_deadline == 0 && !socket.is_gated() {

@@ -36,7 +36,7 @@ impl PinnedSite {
     /// A view to look things up in.
     #[inline]
     pub fn view(&self) -> Site<'_> {
-        Site::new(&self.image, self.layout)
+        Site::new(&self.image, &self.layout)
     }
 
     /// Identifies the content.
