@@ -97,6 +97,7 @@ fn octets(body: &[u8]) -> u64 {
 pub fn select(site: Site<'_>, request: &Request<'_>, clock: &Clock) -> Option<Answer> {
     let is_plain = matches!(request.method, Method::Get | Method::Head);
     if is_plain
+        && request.framing == Framing::None
         && request.selectors.is_empty()
         && let Target::Origin { path, .. } = request.target
         && let Some(entry) = site.lookup(request.host, path)

@@ -46,7 +46,8 @@ impl Batch {
     }
 
     /// The same of parts that follow one another; returns the copy, to be stamped.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
     pub fn put_parts<const N: usize>(
         &mut self,
         server: &Server,

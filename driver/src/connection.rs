@@ -287,19 +287,16 @@ impl Connection {
         if !self.facts.has(Facts::LAST) && !self.may_answer(socket) {
             return None;
         }
-        // Who is refused is answered otherwise.
-        let may_repeat = self.http.is_at_start() && !self.facts.has(Facts::REFUSED);
         if let Some((consumed, request)) = self.http.receive_usual(&server.limits, input) {
-            let answer = self.decide(server, &request);
-            if let Some(memo) = memo.filter(|_| may_repeat)
+            let Some(answer) = self.decide(server, &request) else { return Some(consumed) };
+            // Who is refused is answered otherwise.
+            if let Some(memo) = memo
+                && !self.facts.has(Facts::REFUSED)
                 && memo::is_repeatable(&request)
-                && let Some(answer) = answer
             {
                 memo.learn(server.site.view(), input, consumed, answer);
             }
-            if let Some(answer) = answer {
-                self.put(server, socket, batch, &answer);
-            }
+            self.put(server, socket, batch, &answer);
             return Some(consumed);
         }
         let (taken, answer) = match self.head.take() {
@@ -307,7 +304,7 @@ impl Connection {
             Some(head) => self.step_head(server, head, input),
         };
         match answer {
-            Some(answer) => self.put(server, socket, batch, &answer),
+            Some(answer) => self.put_apart(server, socket, batch, &answer),
             None if taken == 0 => {
                 // Neither taken nor answered: memory for the unfinished head is short.
                 socket.close();
@@ -405,7 +402,7 @@ impl Connection {
     ) {
         self.request_deadline = 0;
         if let Some(answer) = answer {
-            self.put(server, socket, batch, &answer);
+            self.put_apart(server, socket, batch, &answer);
         }
     }
 
@@ -416,7 +413,23 @@ impl Connection {
         self.http.close();
     }
 
+    /// As [`Connection::put`], in a frame of its own.
+    #[inline(never)]
+    fn put_apart(
+        &mut self,
+        server: &Server,
+        socket: &mut Socket<'_, Server>,
+        batch: &mut Batch,
+        answer: &Answer,
+    ) {
+        if !self.facts.has(Facts::LAST) {
+            self.put(server, socket, batch, answer);
+        }
+    }
+
     /// Adds a response to the batch; submits when it is full or its body is chained.
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
     fn put(
         &mut self,
         server: &Server,
@@ -424,9 +437,6 @@ impl Connection {
         batch: &mut Batch,
         answer: &Answer,
     ) {
-        if self.facts.has(Facts::LAST) {
-            return;
-        }
         let site = server.site.view();
         let Some(prepared) = site.prepared(answer.response) else { return socket.close() };
         let (body, offset) = answer.content(site, &prepared);
@@ -576,7 +586,7 @@ impl Connection {
             let mut batch = Batch::default();
             let site = server.site.view();
             if let Some(answer) = answer::error(site, http1::Status::RequestTimeout) {
-                self.put(server, socket, &mut batch, &answer);
+                self.put_apart(server, socket, &mut batch, &answer);
             }
             batch.submit(server, socket);
         } else if self.end_deadline == 0 && !socket.is_gated() {

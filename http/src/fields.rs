@@ -89,6 +89,8 @@ struct Codings {
 pub(crate) struct Fields<'b> {
     pub(crate) host: Option<&'b [u8]>,
     pub(crate) selectors: Selectors<'b>,
+    /// One of the fields below was there.
+    decides: bool,
     length: Option<u64>,
     codings: Codings,
     close: bool,
@@ -102,6 +104,7 @@ impl<'b> Fields<'b> {
         Fields {
             host: None,
             selectors: Selectors::NONE,
+            decides: false,
             length: None,
             codings: Codings {
                 present: false,
@@ -134,6 +137,7 @@ impl<'b> Fields<'b> {
 
     #[inline(never)]
     fn take_other(&mut self, name: &[u8], value: &[u8]) -> Result<(), Rejection> {
+        self.decides = true;
         match (name.len(), name.first().copied().unwrap_or(0) | CASE_BIT) {
             (5, b'r') if is_named(name, b"range") => self.selectors.note(Selector::Range),
             (6, b'e') if is_named(name, b"expect") => self.take_expect(value),
@@ -226,6 +230,9 @@ impl<'b> Fields<'b> {
     /// RFC 9112 section 6.3. Whatever could be framed in two ways is an error.
     #[inline]
     pub(crate) fn framing(&self, version: Version, limits: &Limits) -> Result<Framing, Rejection> {
+        if !self.decides {
+            return Ok(Framing::None);
+        }
         if self.codings.present {
             return self.coded(version);
         }
@@ -257,6 +264,7 @@ impl<'b> Fields<'b> {
     /// RFC 9112 section 9.3: "close" wins, 1.1 persists, 1.0 persists if asked.
     pub(crate) const fn persistence(&self, version: Version) -> Persistence {
         match version {
+            Version::Http11 if !self.decides => Persistence::KeepAlive,
             _ if self.close => Persistence::Close,
             Version::Http10 if !self.keep_alive => Persistence::Close,
             _ => Persistence::KeepAlive,
@@ -270,7 +278,7 @@ impl<'b> Fields<'b> {
         version: Version,
         framing: Framing,
     ) -> Result<Expectation, Rejection> {
-        if version == Version::Http10 {
+        if version == Version::Http10 || !self.decides {
             return Ok(Expectation::None);
         }
         if self.expect_unknown {

@@ -151,7 +151,7 @@ impl<C: Client> Outgoing<C> {
             let (to, behind) = rest.split_at_mut_checked(part.len())?;
             match (&mut *to, part) {
                 // What ends nearly every head; shorter than the call of a copy.
-                ([first, second], [cr, lf]) => {
+                ([first, second], [cr, lf]) if N > 1 => {
                     first.write(*cr);
                     second.write(*lf);
                 }
