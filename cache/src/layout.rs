@@ -7,7 +7,7 @@ use http1::Coding;
 /// First octets of an image. A copy that was treated as text changes them.
 pub(crate) const MAGIC: [u8; 8] = *b"\x89SITE\r\n\x1A";
 /// The one version of the format that this crate writes and reads.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 /// Octets of the header; the first section starts at or after it.
 pub(crate) const HEADER_BYTES: usize = 128;
 /// Everything from here on is under the checksum.
@@ -182,9 +182,12 @@ pub(crate) struct EntryRecord {
     pub(crate) path: Span,
     pub(crate) host: Span,
     pub(crate) health: Span,
-    /// First of `variants` consecutive responses.
+    /// First of so many consecutive responses: of `variants`, or of a health endpoint's states.
     pub(crate) response: u32,
+    /// 0 for a health endpoint.
     pub(crate) variants: u8,
+    /// Number of the health endpoint's name, from 1; 0 = not one.
+    pub(crate) health_number: u8,
 }
 
 impl EntryRecord {
@@ -196,12 +199,13 @@ impl EntryRecord {
             health: Span { offset: u32_at(record, 12), length: u32::from(u16_at(record, 16)) },
             response: u32_at(record, 20),
             variants: u8_at(record, 18),
+            health_number: u8_at(record, 19),
         }
     }
 
     /// What must be zero in a record of this version.
     pub(crate) fn reserved(record: &[u8; ENTRY_BYTES]) -> u64 {
-        u64::from(u8_at(record, 19)) | u64_at(record, 24)
+        u64_at(record, 24)
     }
 }
 
@@ -226,6 +230,8 @@ pub(crate) struct ResponseRecord {
 impl ResponseRecord {
     /// `last_modified` means something.
     pub(crate) const HAS_LAST_MODIFIED: u8 = 1;
+    /// The connection ends behind it.
+    pub(crate) const CLOSES: u8 = 2;
 
     #[inline]
     pub(crate) fn read(record: &[u8; RESPONSE_BYTES]) -> Self {

@@ -35,5 +35,8 @@ pub use checksum::crc32;
 pub use http1::Coding;
 pub use invalid::Invalid;
 pub use layout::{FORMAT_VERSION, Layout, Section};
-pub use limits::{HEAD_BYTES_MAX, HEALTH_NAME_BYTES_MAX, HOST_BYTES_MAX, Limits, PATH_BYTES_MAX};
+pub use limits::{
+    HEAD_BYTES_MAX, HEALTH_NAME_BYTES_MAX, HEALTH_NAMES_MAX, HEALTH_STATES, HOST_BYTES_MAX, Limits,
+    PATH_BYTES_MAX,
+};
 pub use site::{Entry, Prepared, Response, Site};

@@ -13,6 +13,10 @@ pub const HOST_BYTES_MAX: usize = 255;
 pub const HEAD_BYTES_MAX: usize = 4096;
 /// Longest name of a health endpoint, in octets.
 pub const HEALTH_NAME_BYTES_MAX: usize = 64;
+/// Names of health endpoints that one image can have; any number of entries may share a name.
+pub const HEALTH_NAMES_MAX: usize = 64;
+/// States of a health endpoint, with a response each: up, drain, down.
+pub const HEALTH_STATES: usize = 3;
 
 /// Bounds set by whoever provides the memory. An image beyond one of them is refused whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

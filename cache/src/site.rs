@@ -7,7 +7,7 @@ use crate::layout::{
     ENTRY_BYTES, ERROR_BYTES, EntryRecord, Layout, RESPONSE_BYTES, ResponseRecord, WORD_BYTES,
     chunk_at, coding_of_octet, u16_at, u32_at, widen,
 };
-use crate::limits::PATH_BYTES_MAX;
+use crate::limits::{HEALTH_STATES, PATH_BYTES_MAX};
 
 /// One (host, path) of an image: an index, free to be kept. It means something to the image it
 /// came from only; asked about another one, every accessor still answers, with something else.
@@ -120,7 +120,28 @@ impl<'i> Site<'i> {
         (!name.is_empty()).then_some(name)
     }
 
-    /// How many variants an entry has: at least one, at most one for each [`Coding`].
+    /// Number of an entry's health name in this image, below
+    /// [`HEALTH_NAMES_MAX`](crate::HEALTH_NAMES_MAX); nothing if it is not a health endpoint.
+    pub fn health_number(&self, entry: Entry) -> Option<usize> {
+        usize::from(self.entry_record(entry)?.health_number).checked_sub(1)
+    }
+
+    /// What a health endpoint answers in a state: 0 = up, 1 = drain, 2 = down.
+    pub fn health_response(&self, entry: Entry, state: usize) -> Option<Response> {
+        let record = self.entry_record(entry)?;
+        if record.health_number == 0 || state >= HEALTH_STATES {
+            return None;
+        }
+        self.nth(record.response, state)
+    }
+
+    /// True when the connection is to end behind a response of a health endpoint.
+    pub fn closes(&self, response: Response) -> bool {
+        self.record(response).is_some_and(|record| record.flags & ResponseRecord::CLOSES != 0)
+    }
+
+    /// How many variants an entry has: at least one, at most one for each [`Coding`]; none if it is
+    /// a health endpoint, which has a response for each of its states instead.
     pub fn variants(&self, entry: Entry) -> usize {
         self.entry_record(entry).map_or(0, |record| usize::from(record.variants))
     }
@@ -132,7 +153,12 @@ impl<'i> Site<'i> {
         if variant >= usize::from(record.variants) {
             return None;
         }
-        let response = record.response.checked_add(u32::try_from(variant).ok()?)?;
+        self.nth(record.response, variant)
+    }
+
+    #[inline]
+    pub(crate) fn nth(&self, first: u32, at: usize) -> Option<Response> {
+        let response = first.checked_add(u32::try_from(at).ok()?)?;
         self.layout.responses.item(response, RESPONSE_BYTES).map(|_| Response(response))
     }
 

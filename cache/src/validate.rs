@@ -13,7 +13,8 @@ use crate::layout::{
     u64_at, widen,
 };
 use crate::limits::{
-    HEALTH_NAME_BYTES_MAX, HOST_BYTES_MAX, Limits, PATH_BYTES_MAX, REQUIRED_ERRORS,
+    HEALTH_NAME_BYTES_MAX, HEALTH_NAMES_MAX, HEALTH_STATES, HOST_BYTES_MAX, Limits, PATH_BYTES_MAX,
+    REQUIRED_ERRORS,
 };
 use crate::site::{Entry, Response, Site};
 
@@ -146,7 +147,7 @@ impl<'c> Check<'c> {
                 return Err(Invalid::Reserved { at });
             }
             let record = ResponseRecord::read(&bytes);
-            if record.flags & !ResponseRecord::HAS_LAST_MODIFIED != 0 {
+            if record.flags & !(ResponseRecord::HAS_LAST_MODIFIED | ResponseRecord::CLOSES) != 0 {
                 return refuse("response: unknown flag");
             }
             if coding_of_octet(record.coding).is_none() {
@@ -287,6 +288,7 @@ impl<'c> Check<'c> {
 
     fn entries(&self) -> Result<(), Invalid> {
         let mut hosted = 0_u32;
+        let mut names = [Span::default(); HEALTH_NAMES_MAX];
         for (index, at) in records(self.layout.entries, ENTRY_BYTES) {
             let refuse = |rule| Err(Invalid::Record { rule, at });
             let bytes = chunk_at(self.image, at).unwrap_or([0; ENTRY_BYTES]);
@@ -312,7 +314,11 @@ impl<'c> Check<'c> {
             if !(health.is_empty() || is_health_name(health)) {
                 return refuse("entry: not a name of a health endpoint");
             }
-            self.variants(&record, at)?;
+            if health.is_empty() && record.health_number == 0 {
+                self.variants(&record, at)?;
+            } else {
+                self.states(&record, health, &mut names, at)?;
+            }
             hosted = hosted.saturating_add(u32::from(!host.is_empty()));
             if self.site().find(host, path) != Some(Entry(index)) {
                 return refuse("entry: not found by its own key");
@@ -320,6 +326,49 @@ impl<'c> Check<'c> {
         }
         if hosted != self.layout.hosted {
             return Err(Invalid::Record { rule: "header: hosts miscounted", at: header::HOSTED });
+        }
+        for (number, name) in names.iter().enumerate().filter(|(_, name)| name.length > 0) {
+            let before = names.get(..number).unwrap_or(&[]);
+            if before.iter().any(|other| other.of(self.image) == name.of(self.image)) {
+                let rule = "entry: a name of health endpoints with two numbers";
+                return Err(Invalid::Record { rule, at: widen(name.offset) });
+            }
+        }
+        Ok(())
+    }
+
+    /// A health endpoint has a number that is its name's, and for each state a response that no
+    /// condition, range or coding has to do with. `names` are those of the numbers seen so far.
+    fn states(
+        &self,
+        record: &EntryRecord,
+        health: &[u8],
+        names: &mut [Span; HEALTH_NAMES_MAX],
+        at: usize,
+    ) -> Result<(), Invalid> {
+        let refuse = |rule| Err(Invalid::Record { rule, at });
+        let number = usize::from(record.health_number).checked_sub(1);
+        let Some(name) = number.and_then(|number| names.get_mut(number)) else {
+            return refuse("entry: not a number of a health endpoint");
+        };
+        if name.length == 0 {
+            *name = record.health;
+        }
+        if health.is_empty() || name.of(self.image) != health {
+            return refuse("entry: number of another health endpoint");
+        }
+        if record.variants != 0 {
+            return refuse("entry: health endpoint with variants");
+        }
+        for state in 0..HEALTH_STATES {
+            let response = self.site().nth(record.response, state);
+            let Some(response) = response.and_then(|response| self.site().record(response)) else {
+                return refuse("entry: no such response");
+            };
+            let is_plain = response.coding == 0 && response.not_modified == NONE;
+            if !is_plain || matches!(response.status, 206 | 304) {
+                return refuse("entry: response that is not for a health endpoint");
+            }
         }
         Ok(())
     }

@@ -124,6 +124,7 @@ fn variant(draft: &mut Draft, coding: (Coding, &str), tag: &str, fields: &str) -
         last_modified: None,
         not_modified: Some(format!("HTTP/1.1 304 X\r\n{fields}").into()),
         partial: Some(format!("HTTP/1.1 206 X\r\n{fields}{ranges}").into()),
+        closes: false,
     }
 }
 

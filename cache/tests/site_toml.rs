@@ -24,7 +24,7 @@ fn site(built: &Built) -> Site<'_> {
 
 fn response(site: &Site<'_>, host: &str, path: &str) -> Response {
     let entry = site.lookup(host.as_bytes(), path.as_bytes()).unwrap();
-    site.response(entry, 0).unwrap()
+    site.response(entry, 0).or_else(|| site.health_response(entry, 0)).unwrap()
 }
 
 fn head(site: &Site<'_>, response: Response) -> String {
@@ -102,6 +102,60 @@ fn a_redirect_is_308_unless_told_otherwise() {
     let other = head(&site, response(&site, "", "/302"));
     assert!(other.starts_with("HTTP/1.1 302 Found\r\n"), "{other}");
     assert!(other.contains("\r\nLocation: https://other.example/\r\n"), "{other}");
+}
+
+#[test]
+fn a_health_endpoint_has_a_response_for_each_state() {
+    let built = build(
+        "[[response]]\npath = '/a'\nhealth = 'a'\nheaders = { x-a = 'b' }\n\
+         [[response]]\npath = '/b'\nhealth = 'b'\nstatus = 204\n\
+         drain = { status = 429, body = '{}', content-type = 'application/json', close = true }\n\
+         [response.down]\nstatus = 500\n",
+    );
+    let site = site(&built);
+    let state = |path: &str, state| {
+        let entry = site.lookup(b"", path.as_bytes()).unwrap();
+        assert_eq!((site.variants(entry), site.response(entry, 0)), (0, None));
+        let response = site.health_response(entry, state).unwrap();
+        assert!(head(&site, response).contains("\r\nCache-Control: no-store\r\n"));
+        assert_eq!(site.not_modified(response), None);
+        let body = String::from_utf8(site.body(response).to_vec()).unwrap();
+        (site.status(response), body, site.closes(response))
+    };
+    let expected = |status, body: &str, closes| (status, body.to_owned(), closes);
+    assert_eq!(state("/a", 0), expected(200, "ok\n", false));
+    assert_eq!(state("/a", 1), expected(503, "draining\n", false));
+    assert_eq!(state("/a", 2), expected(503, "down\n", false));
+    assert_eq!(state("/b", 0), expected(204, "", false));
+    assert_eq!(state("/b", 1), expected(429, "{}", true));
+    assert_eq!(state("/b", 2), expected(500, "down\n", false));
+    let entry = |path: &str| site.lookup(b"", path.as_bytes()).unwrap();
+    let numbers = ["/a", "/b", "/page.html"].map(|path| site.health_number(entry(path)));
+    assert_eq!(numbers, [Some(0), Some(1), None]);
+    let heads = (0..3).map(|n| head(&site, site.health_response(entry("/a"), n).unwrap()));
+    assert!(heads.into_iter().all(|head| head.contains("\r\nx-a: b\r\n")));
+    let json = head(&site, site.health_response(entry("/b"), 1).unwrap());
+    assert!(json.contains("\r\nContent-Type: application/json\r\n"), "{json}");
+    assert_eq!(site.health_response(entry("/a"), 3), None);
+    assert_eq!(site.health_response(entry("/page.html"), 0), None);
+}
+
+#[test]
+fn an_image_has_so_many_names_of_health_endpoints_and_no_more() {
+    let declared = |count| {
+        let one = |n| format!("[[response]]\npath = '/{n}'\nhealth = 'h{}'\n", n % count);
+        (0..80).map(one).collect::<Vec<_>>().concat()
+    };
+    let built = build(&declared(64));
+    let site = site(&built);
+    for entry in site.entries() {
+        let Some(name) = site.health_name(entry) else { continue };
+        let same = site.entries().filter(|other| site.health_name(*other) == Some(name));
+        assert!(same.into_iter().all(|o| site.health_number(o) == site.health_number(entry)));
+    }
+    let error = build_folder(folder(&declared(65)).path(), &Options::default());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("too many names of health endpoints"), "{error}");
 }
 
 #[test]
@@ -215,7 +269,7 @@ fn a_declared_answer_for_a_bare_folder_goes_before_its_redirect() {
 }
 
 /// What is in the file, the line at fault, and a part of the message.
-const MISTAKES: [(&str, usize, &str); 48] = [
+const MISTAKES: [(&str, usize, &str); 52] = [
     ("[[response]\n", 1, ""),
     ("a = 1\n", 1, "unknown field `a`"),
     ("\n[defaults]\nserve = 'x'\n", 3, "unknown field `serve`"),
@@ -250,6 +304,10 @@ const MISTAKES: [(&str, usize, &str); 48] = [
     ("[[response]]\npath = '/a'\nredirect = '/a b'\n", 3, "response.redirect"),
     ("[[response]]\npath = '/a'\nhealth = 'a b'\n", 3, "response.health"),
     ("[[response]]\npath = '/a'\nhealth = 'a'\nredirect = '/b'\n", 3, "response.health"),
+    ("[[response]]\npath = '/a'\nbody = ''\ndown = {}\n", 4, "only a health endpoint has states"),
+    ("[[response]]\npath = '/a'\nhealth = 'a'\ndrain = { status = 302 }\n", 4, "drain.status"),
+    ("[[response]]\npath = '/a'\nhealth = 'a'\ndown = { status = 204 }\n", 4, "down.status"),
+    ("[[response]]\npath = '/a'\nhealth = 'a'\ndown = { text = '' }\n", 4, "unknown field"),
     (
         "[[response]]\npath = '/a'\nhealth = 'a'\nheaders = { cache-control = 'private' }\n",
         3,

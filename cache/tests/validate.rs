@@ -117,7 +117,14 @@ fn ask_everything(site: &Site<'_>, strict: bool) -> usize {
     for entry in site.entries().take(1000) {
         let found = site.lookup(site.host(entry), site.path(entry));
         assert!(!strict || found == Some(entry));
-        assert!(!strict || site.variants(entry) > 0);
+        let is_health = site.health_number(entry).is_some();
+        assert!(!strict || (site.variants(entry) == 0) == is_health);
+        for state in 0..4 {
+            let response = site.health_response(entry, state);
+            assert!(!strict || response.is_some() == (is_health && state < 3));
+            response.inspect(|response| _ = site.closes(*response));
+            response.and_then(&mut ask);
+        }
         for variant in 0..site.variants(entry) {
             let not_modified = site.response(entry, variant).and_then(&mut ask);
             not_modified.map(&mut ask);
@@ -193,7 +200,7 @@ fn the_envelope_is_checked_first() {
     other[0] = 0;
     assert_eq!(validate(&other), Err(Invalid::Magic));
     let mut other = image.clone();
-    for version in [0, 1, 3] {
+    for version in [0, 1, 2, 4] {
         other[8] = version;
         let found = u32::from(version);
         assert_eq!(validate(&other), Err(Invalid::Version { found }));
@@ -234,7 +241,7 @@ fn what_is_wrong_is_said_in_a_sentence() {
     for (bytes, words) in [
         (&b"short"[..], "5 octets where there should be 128"),
         (&[0; 128], "not a site image (first 8 octets)"),
-        (&version, "format version 9; this is for version 2"),
+        (&version, "format version 9; this is for version 3"),
         (&checksum, " was written"),
     ] {
         let error = validate(bytes).unwrap_err().to_string();
@@ -302,7 +309,8 @@ fn entry_field(image: &mut [u8], field: usize, change: impl FnOnce(u32) -> u32) 
 /// Each rule of a record, broken by itself.
 const BROKEN: &[(&str, Change)] = &[
     ("reserved", |i| response_field(i, 32, |w| w | 1 << 16)),
-    ("response: unknown flag", |i| response_field(i, 0, |w| w | 2 << 24)),
+    ("response: unknown flag", |i| response_field(i, 0, |w| w | 4 << 24)),
+    ("response: its 304 has other", |i| response_field(i, 0, |w| w | 2 << 24)),
     ("response: unknown coding", |i| response_field(i, 0, |w| w | 3 << 16)),
     ("response: no such 304", |i| response_field(i, 16, |_| 1000)),
     ("response: no such 206", |i| response_field(i, 36, |_| 1000)),
@@ -373,7 +381,7 @@ const BROKEN: &[(&str, Change)] = &[
     }),
     ("response: validators without a 304", |i| response_field(i, 16, |_| u32::MAX)),
     ("response: its 304 has other validators", |i| response_field(i, 16, |_| 0)),
-    ("reserved", |i| entry_field(i, 16, |w| w | 1 << 24)),
+    ("entry: number of another", |i| entry_field(i, 16, |w| w | 1 << 24)),
     ("reserved", |i| entry_field(i, 28, |_| 1)),
     ("entry: path outside", |i| entry_field(i, 0, |_| 128)),
     ("entry: host outside", |i| entry_field(i, 4, |w| w | 5 << 16)),
@@ -485,6 +493,66 @@ fn a_path_must_be_canonical_and_a_host_in_lower_case() {
         image[at] = b' ';
     });
     assert!(validate(&other).unwrap_err().to_string().contains("name of a health"));
+}
+
+#[test]
+fn a_health_endpoint_has_a_number_of_its_name_and_three_plain_responses() {
+    let error = |change: &dyn Fn(&mut Vec<u8>, usize)| {
+        let other = changed(|image| {
+            let at = entry_at(image, "/ok");
+            change(image, at);
+        });
+        validate(&other).unwrap_err().to_string()
+    };
+    let is_refused = |error: String, rule: &str| assert!(error.contains(rule), "{error}");
+    is_refused(error(&|image, at| image[at + 19] = 0), "not a number");
+    is_refused(error(&|image, at| image[at + 19] = 65), "not a number");
+    is_refused(error(&|image, at| image[at + 18] = 1), "with variants");
+    is_refused(error(&|image, at| image[at + 16] = 0), "another health endpoint");
+    is_refused(error(&|image, at| put(image, at + 20, u32::MAX)), "no such response");
+    let ends = error(&|image, at| {
+        let count = u32::try_from(word(image, 52 + 8 * RESPONSE)).unwrap();
+        put(image, at + 20, count - 2);
+    });
+    is_refused(ends, "no such response");
+    let other = error(&|image, at| {
+        let large = word(image, entry_at(image, "/text.txt") + 20);
+        put(image, at + 20, u32::try_from(large).unwrap());
+    });
+    is_refused(other, "not for a health endpoint");
+    // A resource without variants, and one that has a number.
+    let resource = |change: &dyn Fn(&mut Vec<u8>, usize)| {
+        let other = changed(|image| {
+            let at = entry_at(image, "/large");
+            change(image, at);
+        });
+        validate(&other).unwrap_err().to_string()
+    };
+    is_refused(resource(&|image, at| image[at + 18] = 0), "no response");
+    is_refused(resource(&|image, at| image[at + 19] = 1), "another health endpoint");
+    is_refused(resource(&|image, at| image[at + 19] = 2), "another health endpoint");
+}
+
+#[test]
+fn a_name_of_health_endpoints_has_one_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = ["a", "a", "b"]
+        .into_iter()
+        .enumerate()
+        .map(|(n, name)| format!("[[response]]\npath = '/{n}'\nhealth = '{name}'\n"));
+    fs::write(dir.path().join("site.toml"), manifest.collect::<String>()).unwrap();
+    let image = build_folder(dir.path(), &Options::default()).unwrap().image;
+    validate(&image).unwrap();
+    for (path, number, rule) in
+        [("/1", 3, "with two numbers"), ("/1", 2, "another health"), ("/2", 1, "another health")]
+    {
+        let mut other = image.clone();
+        let at = entry_at(&other, path);
+        other[at + 19] = number;
+        fix_checksum(&mut other);
+        let error = validate(&other).unwrap_err().to_string();
+        assert!(error.contains(rule), "{path}: {error}");
+    }
 }
 
 /// Small and repeatable: xorshift.

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::sync::Mutex;
 
 use http1::{Connection, Limits as RequestLimits, Step, Weights};
-use response_cache::build::{Built, Options, build_folder};
+use response_cache::build::{Built, Options, Progress, build_folder, build_folder_watched};
 use response_cache::{Coding, Layout, Limits, Response, Site};
 
 use Coding::{Br, Gzip, Identity};
@@ -148,7 +149,7 @@ fn the_configuration_may_vary_by_more_and_may_switch_compression_off() {
             }
         }
     }
-    assert_eq!(codings(&site_on, "/health"), [Identity], "as short to decide as can be");
+    assert_eq!(codings(&site_on, "/health"), [], "as short to decide as can be");
     assert_eq!(codings(&site_on, "/gone"), [Identity], "selected by nothing");
     let off = format!("[defaults]\ncompress = false\n{manifest}");
     let built = build(&[("site.toml", off.as_bytes()), ("a.txt", text.as_bytes())]);
@@ -242,4 +243,23 @@ fn how_long_a_body_may_be_is_configurable() {
     let built = build_folder(dir.path(), &Options { limits, ..Options::default() }).unwrap();
     assert!(Layout::validate(&built.image, &limits).is_err());
     assert!(Layout::validate(&built.image, &Limits::default()).is_ok());
+}
+
+#[test]
+fn who_waits_is_told_how_far_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.txt", "b.txt", "c.txt", "d.bin"] {
+        fs::write(dir.path().join(name), prose()).unwrap();
+    }
+    let told: Mutex<Vec<Progress>> = Mutex::default();
+    let watch = |progress| told.lock().unwrap().push(progress);
+    build_folder_watched(dir.path(), &Options::default(), &watch).unwrap();
+    let told = told.into_inner().unwrap();
+    let done: Vec<usize> = told.iter().map(|progress| progress.files_done).collect();
+    assert_eq!(done, [0, 1, 2, 3, 4]);
+    assert!(told.is_sorted_by_key(|progress| progress.bytes_done));
+    // The fourth file is no text, so there is nothing to compress in it.
+    let bytes = 3 * prose().len();
+    let all = Progress { files: 4, files_done: 4, bytes, bytes_done: bytes };
+    assert_eq!(told.last(), Some(&all));
 }

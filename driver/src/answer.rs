@@ -6,6 +6,8 @@ use http1::{
 use response_cache::{Entry, Prepared, Response, Site};
 
 use crate::clock::Clock;
+use crate::health::HealthTable;
+use crate::site::PinnedSite;
 
 /// A decision, free to be kept until the request's content has been discarded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +59,14 @@ impl Answer {
         }
     }
 
+    /// Octets of the whole response; `prepared` is the response's.
+    pub fn octets(&self, site: Site<'_>, prepared: &Prepared<'_>) -> u64 {
+        let (body, _) = self.content(site, prepared);
+        let end = self.persistence.head_end(self.version);
+        let parts = [prepared.head.len(), self.fields(site).len(), end.len(), body.len()];
+        u64::try_from(parts.into_iter().fold(0, usize::saturating_add)).unwrap_or(u64::MAX)
+    }
+
     /// True when there are field lines that could not be prepared.
     #[inline]
     pub fn has_fields(&self) -> bool {
@@ -92,27 +102,52 @@ fn octets(body: &[u8]) -> u64 {
 
 /// The answer to an understood request. `None` only for an image without a required response, which
 /// validation refuses.
-#[allow(clippy::inline_always, reason = "the site is copied otherwise, for most of it is used")]
+#[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
 #[inline(always)]
-pub fn select(site: Site<'_>, request: &Request<'_>, clock: &Clock) -> Option<Answer> {
-    let is_plain = matches!(request.method, Method::Get | Method::Head);
-    if is_plain
+pub fn select(
+    pinned: &PinnedSite,
+    health: &HealthTable,
+    request: &Request<'_>,
+    clock: &Clock,
+) -> Option<Answer> {
+    let site = pinned.view();
+    if matches!(request.method, Method::Get | Method::Head)
         && request.framing == Framing::None
         && request.selectors.is_empty()
         && let Target::Origin { path, .. } = request.target
         && let Some(entry) = site.lookup(request.host, path)
         && let Some(response) = site.response(entry, 0)
     {
-        return Some(answer(request, response, Content::Whole));
+        return Some(answer(request, response, Content::Whole, false));
     }
-    select_with_care(site, request, clock.unix_seconds())
+    select_with_care(pinned, health, request, clock.unix_seconds())
 }
 
+/// The same, whatever was asked, at `now` in seconds since 1970.
 #[inline(never)]
-fn select_with_care(site: Site<'_>, request: &Request<'_>, now: u64) -> Option<Answer> {
+fn select_with_care(
+    pinned: &PinnedSite,
+    health: &HealthTable,
+    request: &Request<'_>,
+    now: u64,
+) -> Option<Answer> {
+    let site = pinned.view();
     let whole = |response| (response, Content::Whole);
+    let mut closes = false;
     let (response, content) = match request.method {
-        Method::Get | Method::Head => get(site, request, now),
+        Method::Get | Method::Head => match find(site, request) {
+            Ok(entry) => match site.response(entry, 0) {
+                Some(response) if request.selectors.is_empty() => Some(whole(response)),
+                Some(_) => selected(site, entry, request, now),
+                None => {
+                    let response = endpoint(pinned, health, entry)?;
+                    closes = site.closes(response);
+                    let response = conditioned(site, response, request, now)?;
+                    Some(whole(response))
+                }
+            },
+            Err(status) => site.error(status.code()).map(whole),
+        },
         Method::Options => Some(whole(site.options())),
         Method::Connect => site.error(Status::MethodNotAllowed.code()).map(whole),
         Method::Other => site.error(Status::NotImplemented.code()).map(whole),
@@ -120,14 +155,14 @@ fn select_with_care(site: Site<'_>, request: &Request<'_>, now: u64) -> Option<A
             other(site, request).map(whole)
         }
     }?;
-    Some(answer(request, response, content))
+    // Content that was announced with an expectation may never come: answer at once and end.
+    let expected = request.expectation == Expectation::Continue && request.framing != Framing::None;
+    let last = expected || closes || request.method == Method::Connect;
+    Some(answer(request, response, content, last))
 }
 
 #[inline]
-fn answer(request: &Request<'_>, response: Response, content: Content) -> Answer {
-    // Content that was announced with an expectation may never come: answer at once and end.
-    let expected = request.expectation == Expectation::Continue && request.framing != Framing::None;
-    let last = expected || request.method == Method::Connect;
+fn answer(request: &Request<'_>, response: Response, content: Content, last: bool) -> Answer {
     Answer {
         response,
         content: if request.method == Method::Head { Content::None } else { content },
@@ -159,14 +194,32 @@ pub fn error(site: Site<'_>, status: Status) -> Option<Answer> {
     })
 }
 
-fn get(site: Site<'_>, request: &Request<'_>, now: u64) -> Option<(Response, Content)> {
-    match find(site, request) {
-        Ok(entry) if request.selectors.is_empty() => {
-            Some((site.response(entry, 0)?, Content::Whole))
-        }
-        Ok(entry) => selected(site, entry, request, now),
-        Err(status) => Some((site.error(status.code())?, Content::Whole)),
-    }
+/// What a health endpoint answers now.
+#[cold]
+#[inline(never)]
+fn endpoint(site: &PinnedSite, health: &HealthTable, entry: Entry) -> Option<Response> {
+    let number = site.view().health_number(entry)?;
+    let state = site.health(health, number).number();
+    site.view().health_response(entry, state.into())
+}
+
+/// A health endpoint's answer under the request's conditions. It has no validators: a tag matches
+/// none of them, and there is no 304.
+#[cold]
+#[inline(never)]
+fn conditioned(
+    site: Site<'_>,
+    response: Response,
+    request: &Request<'_>,
+    now: u64,
+) -> Option<Response> {
+    let none = Validators { entity_tag: &[], last_modified: None };
+    let is_on = request.selectors.has_conditions() && matches!(site.status(response), 200..300);
+    let fails = || {
+        let verdict = request.selectors.evaluate(request.method, &none, now);
+        verdict == Verdict::PreconditionFailed
+    };
+    if is_on && fails() { site.error(Status::PreconditionFailed.code()) } else { Some(response) }
 }
 
 /// The variant, then the conditions on it, then the part of it (RFC 9110 section 13.2.2).

@@ -103,6 +103,12 @@ impl Clock {
     }
 }
 
+/// Milliseconds since 1970, UTC, of this moment. A call: not for every request.
+pub fn unix_ms() -> u64 {
+    let ms = nt::time::system_ticks().checked_div(10_000).unwrap_or(0);
+    ms.saturating_sub(date::NT_EPOCH_SECONDS.saturating_mul(1_000))
+}
+
 /// Seconds since 1601.
 fn second_of(now: u64) -> u64 {
     now.checked_div(10_000_000).unwrap_or(0)

@@ -3,17 +3,22 @@
 //! Life: open (requests are answered in order), ending (our side is shut, what still comes is
 //! discarded until the peer ends too or the drain deadline), closed. All of it runs in the hands
 //! of the connection's one runner.
+mod times;
+
 use http1::{Expectation, Framing, Request, Step};
-use nt::LookasideBox;
 use nt::wsk::{Events, Indication, Socket};
+use nt::{LookasideBox, PoolArc};
 use wskhttpd_abi::Counter;
 
+use crate::access_log::Asked;
 use crate::admission::Ticket;
 use crate::answer::{self, Answer};
 use crate::batch::{Batch, Class, stamp};
-use crate::deadline::Timeouts;
+use crate::latency::Stopwatch;
 use crate::memo::{self, Memo};
+use crate::rejects::{self, Peer};
 use crate::server::Server;
+use crate::site::PinnedSite;
 use crate::stream::Stream;
 
 /// Octets of a buffer for an unfinished head: the largest head, and the empty line before it.
@@ -81,8 +86,14 @@ pub struct Connection {
     head: Option<LookasideBox<HEAD_BUFFER_BYTES>>,
     /// Decided, waiting for the end of its request's content.
     held: Option<Answer>,
+    /// By which site that was, while there is one: another may be published meanwhile.
+    held_by: Option<PoolArc<PinnedSite>>,
+    /// What that is the answer to, where it is to be logged.
+    asked: Option<Asked>,
     stream: Option<Stream>,
     ticket: Ticket,
+    peer: Peer,
+    stopwatch: Stopwatch,
     /// Tick by which the head or the content under way must be complete; 0 = none is under way.
     request_deadline: u32,
     /// The deadline is that of the content.
@@ -97,15 +108,19 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A new connection, counted by `ticket`.
-    pub fn new(ticket: Ticket) -> Connection {
+    /// A new connection of `peer`, counted by `ticket`.
+    pub fn new(ticket: Ticket, peer: Peer) -> Connection {
         Connection {
             http: http1::Connection::new(),
             head: None,
             held: None,
+            held_by: None,
+            asked: None,
             stream: None,
             facts: Facts::of(&ticket),
             ticket,
+            peer,
+            stopwatch: Stopwatch::new(peer.port),
             request_deadline: 0,
             in_content: false,
             progress: 0,
@@ -133,25 +148,42 @@ impl Connection {
             // What it sends stays with the provider until there is a place.
             return Events::NONE;
         }
+        self.stopwatch.turn();
         let mut batch = Batch::default();
-        let mut memo = server.memos.take(socket.processor(), &server.site);
+        let mut turn = server.sites.turn(socket.processor());
+        let (site, memo) = turn.parts();
+        let mut memo = memo.filter(|memo| !memo.is_empty());
         while let Some(segment) = indication.segment() {
-            let rest = self.feed(server, socket, &mut batch, memo.as_deref_mut(), segment);
+            let rest = self.feed(server, site, socket, &mut batch, memo.as_deref_mut(), segment);
             indication.consume_to(rest);
             if indication.left() == 0 || !rest.is_empty() || socket.is_closing() {
                 break;
             }
         }
-        drop(memo);
+        drop(turn);
         batch.submit(server, socket);
         if self.facts == Facts::NONE && self.is_idle(socket) {
             // All of it is sent already: the event that says so would change nothing but this. The
             // deadline must never be one from before the last response.
             self.set_idle_deadline(server, socket);
+            if self.stopwatch.is_on() {
+                self.measured(server, &batch);
+            }
             return if batch.has_submitted() { Events::SENT } else { Events::NONE };
         }
         self.end_turn(server, socket, &batch);
         Events::NONE
+    }
+
+    /// The turn that is over is measured, if something was sent in it.
+    #[cold]
+    #[inline(never)]
+    fn measured(&mut self, server: &Server, batch: &Batch) {
+        if batch.has_submitted() {
+            server.latency.sent(&mut self.stopwatch);
+        } else {
+            self.stopwatch.forget();
+        }
     }
 
     /// After octets were taken, of a connection that is not idle.
@@ -160,6 +192,9 @@ impl Connection {
     fn end_turn(&mut self, server: &Server, socket: &mut Socket<'_, Server>, batch: &Batch) {
         if self.facts.has(Facts::LAST) && self.stream.is_none() {
             self.end(server, socket);
+        }
+        if !batch.has_submitted() {
+            self.stopwatch.forget();
         }
         if !batch.has_submitted() || socket.sends_in_flight() > 0 {
             self.set_deadline(server, socket);
@@ -185,8 +220,8 @@ impl Connection {
         placed
     }
 
-    /// True between requests, with nothing on its way to the peer. There is neither a part of a head
-    /// then, nor an answer that waits for the end of content.
+    /// True between requests, with nothing on its way to the peer. There is neither a part of a
+    /// head then, nor an answer that waits for the end of content.
     fn is_idle(&self, socket: &Socket<'_, Server>) -> bool {
         self.http.is_idle() && self.stream.is_none() && socket.sends_in_flight() == 0
     }
@@ -209,12 +244,13 @@ impl Connection {
         self.stream.is_none() && socket.sends_in_flight() < SENDS_MAX && !socket.is_closing()
     }
 
-    /// Takes octets up to the end of `segment` or until no more may be answered; returns the others.
+    /// Takes octets up to the end of `segment` or until no more may be answered; returns the rest.
     #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
     #[inline(always)]
     fn feed<'s>(
         &mut self,
         server: &Server,
+        site: &PoolArc<PinnedSite>,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
         mut memo: Option<&mut Memo>,
@@ -223,13 +259,13 @@ impl Connection {
         let mut rest = segment;
         loop {
             if let Some(memo) = memo.as_deref_mut() {
-                rest = self.answer_known(server, socket, batch, memo, rest);
+                rest = self.answer_known(server, site, socket, batch, memo, rest);
             }
             if rest.is_empty() {
                 return rest;
             }
             let memo = memo.as_deref_mut();
-            let Some(taken) = self.take_step(server, socket, batch, memo, rest) else {
+            let Some(taken) = self.take_step(server, site, socket, batch, memo, rest) else {
                 return rest;
             };
             rest = rest.get(taken..).unwrap_or_default();
@@ -243,6 +279,7 @@ impl Connection {
     fn answer_known<'s>(
         &mut self,
         server: &Server,
+        site: &PoolArc<PinnedSite>,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
         memo: &mut Memo,
@@ -255,7 +292,7 @@ impl Connection {
             rest = behind;
             let known = known.at_present(&server.clock);
             let Some(response) = known.response() else {
-                self.put_long(server, socket, batch, known.answer());
+                self.put_long(server, site, socket, batch, known.answer());
                 continue;
             };
             if !batch.put(server, socket, response) {
@@ -273,12 +310,13 @@ impl Connection {
         rest
     }
 
-    /// One step, and the answer to it; returns the octets taken, `None` when no more may be answered
-    /// now, or the connection was closed for want of memory.
+    /// One step, and the answer to it; returns the octets taken, `None` when no more may be
+    /// answered now, or the connection was closed for want of memory.
     #[inline(never)]
     fn take_step(
         &mut self,
         server: &Server,
+        site: &PoolArc<PinnedSite>,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
         memo: Option<&mut Memo>,
@@ -287,24 +325,28 @@ impl Connection {
         if !self.facts.has(Facts::LAST) && !self.may_answer(socket) {
             return None;
         }
-        if let Some((consumed, request)) = self.http.receive_usual(&server.limits, input) {
-            let Some(answer) = self.decide(server, &request) else { return Some(consumed) };
+        if let Some((consumed, request)) = self.http.receive_usual(&server.limits(), input) {
+            let Some(answer) = self.decide(server, site, &request) else { return Some(consumed) };
             // Who is refused is answered otherwise.
             if let Some(memo) = memo
                 && !self.facts.has(Facts::REFUSED)
                 && memo::is_repeatable(&request)
             {
-                memo.learn(server.site.view(), input, consumed, answer);
+                memo.learn(site.view(), input, consumed, answer);
             }
-            self.put(server, socket, batch, &answer);
+            self.put(server, site, socket, batch, &answer);
             return Some(consumed);
         }
         let (taken, answer) = match self.head.take() {
-            None => self.step(server, input),
-            Some(head) => self.step_head(server, head, input),
+            None => self.step(server, site, input),
+            Some(head) => self.step_head(server, site, head, input),
         };
         match answer {
-            Some(answer) => self.put_apart(server, socket, batch, &answer),
+            Some(answer) => {
+                let held_by = self.held_by.take();
+                let site = held_by.as_ref().unwrap_or(site);
+                self.put_apart(server, site, socket, batch, &answer);
+            }
             None if taken == 0 => {
                 // Neither taken nor answered: memory for the unfinished head is short.
                 socket.close();
@@ -317,8 +359,13 @@ impl Connection {
 
     /// One step on octets as they came: how many are done with, and what to answer now.
     #[inline(never)]
-    fn step(&mut self, server: &Server, input: &[u8]) -> (usize, Option<Answer>) {
-        let step = self.http.receive(&server.limits, input);
+    fn step(
+        &mut self,
+        server: &Server,
+        site: &PoolArc<PinnedSite>,
+        input: &[u8],
+    ) -> (usize, Option<Answer>) {
+        let step = self.http.receive(&server.limits(), input);
         if let Step::Incomplete { consumed } = step {
             let tail = input.get(consumed..).unwrap_or_default();
             if tail.is_empty() {
@@ -329,7 +376,7 @@ impl Connection {
             self.head = Some(head);
             return (consumed.saturating_add(kept), None);
         }
-        self.finish(server, &step)
+        self.finish(server, site, &step, input)
     }
 
     /// One step on an unfinished head and what follows it.
@@ -338,12 +385,13 @@ impl Connection {
     fn step_head(
         &mut self,
         server: &Server,
+        site: &PoolArc<PinnedSite>,
         mut head: LookasideBox<HEAD_BUFFER_BYTES>,
         input: &[u8],
     ) -> (usize, Option<Answer>) {
         let before = head.len();
         let appended = head.append(input);
-        let step = self.http.receive(&server.limits, &head);
+        let step = self.http.receive(&server.limits(), &head);
         if let Step::Incomplete { consumed } = step {
             head.consume(consumed);
             if !head.is_empty() {
@@ -351,19 +399,23 @@ impl Connection {
             }
             return (appended, None);
         }
-        let (consumed, answer) = self.finish(server, &step);
+        let (consumed, answer) = self.finish(server, site, &step, &head);
         (consumed.saturating_sub(before), answer)
     }
 
-    /// What a step other than `Incomplete` means.
-    fn finish(&mut self, server: &Server, step: &Step<'_>) -> (usize, Option<Answer>) {
+    /// What a step other than `Incomplete` on `input` means.
+    fn finish(
+        &mut self,
+        server: &Server,
+        site: &PoolArc<PinnedSite>,
+        step: &Step<'_>,
+        input: &[u8],
+    ) -> (usize, Option<Answer>) {
         match step {
-            Step::Request { consumed, request } => (*consumed, self.decide(server, request)),
-            Step::ContentEnd { consumed } => (*consumed, self.held.take()),
+            Step::Request { consumed, request } => (*consumed, self.decide(server, site, request)),
+            Step::ContentEnd { consumed } => (*consumed, self.content_ended(server)),
             Step::Reject { consumed, rejection } => {
-                self.held = None;
-                server.counters.add(Counter::Rejected, 1);
-                (*consumed, answer::reject(server.site.view(), *rejection))
+                (*consumed, self.reject(server, site, *rejection, input))
             }
             Step::Closed { consumed } | Step::Incomplete { consumed } => (*consumed, None),
         }
@@ -372,22 +424,78 @@ impl Connection {
     /// The answer to a request, if it is to be given now.
     #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
     #[inline(always)]
-    fn decide(&mut self, server: &Server, request: &Request<'_>) -> Option<Answer> {
+    fn decide(
+        &mut self,
+        server: &Server,
+        site: &PoolArc<PinnedSite>,
+        request: &Request<'_>,
+    ) -> Option<Answer> {
         // What follows is another request, or content: it has time of its own.
         self.request_deadline = 0;
-        let site = server.site.view();
         let answer = if self.facts.has(Facts::REFUSED) {
-            answer::refuse(site, request)
+            answer::refuse(site.view(), request)
         } else {
-            answer::select(site, request, &server.clock)
+            answer::select(site, &server.health, request, &server.clock)
         };
         let immediate =
             request.framing == Framing::None || request.expectation == Expectation::Continue;
+        if server.access_log.is_on() {
+            self.log(server, site, request, answer, immediate);
+        }
         if immediate {
             return answer;
         }
         self.held = answer;
+        self.held_by = Some(site.clone());
         None
+    }
+
+    /// Notes a request in the access log, or keeps what is to be noted when its content has ended.
+    #[cold]
+    #[inline(never)]
+    fn log(
+        &mut self,
+        server: &Server,
+        site: &PoolArc<PinnedSite>,
+        request: &http1::Request<'_>,
+        answer: Option<Answer>,
+        immediate: bool,
+    ) {
+        let log = &server.access_log;
+        match answer {
+            Some(answer) if immediate => {
+                log.answered(site.view(), self.peer, request, answer);
+            }
+            Some(_) => self.asked = log.asked(&server.heads, request),
+            None => {}
+        }
+    }
+
+    /// The answer to the request whose content has ended.
+    #[inline(never)]
+    fn content_ended(&mut self, server: &Server) -> Option<Answer> {
+        let answer = self.held.take()?;
+        if let Some((asked, site)) = self.asked.take().zip(self.held_by.as_ref()) {
+            server.access_log.answered_late(site.view(), self.peer, &asked, answer);
+        }
+        Some(answer)
+    }
+
+    /// The answer to what was not understood.
+    #[cold]
+    #[inline(never)]
+    fn reject(
+        &mut self,
+        server: &Server,
+        site: &PoolArc<PinnedSite>,
+        rejection: http1::Rejection,
+        input: &[u8],
+    ) -> Option<Answer> {
+        (self.held, self.held_by, self.asked) = (None, None, None);
+        server.counters.add(Counter::Rejected, 1);
+        let reason = rejects::of_request(rejection.reason);
+        server.reject(self.peer, reason, rejection.status.code(), input);
+        answer::reject(site.view(), rejection)
     }
 
     /// As above, with a response that is too long to be held there.
@@ -396,13 +504,14 @@ impl Connection {
     fn put_long(
         &mut self,
         server: &Server,
+        site: &PoolArc<PinnedSite>,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
         answer: Option<Answer>,
     ) {
         self.request_deadline = 0;
         if let Some(answer) = answer {
-            self.put_apart(server, socket, batch, &answer);
+            self.put_apart(server, site, socket, batch, &answer);
         }
     }
 
@@ -418,12 +527,13 @@ impl Connection {
     fn put_apart(
         &mut self,
         server: &Server,
+        site: &PoolArc<PinnedSite>,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
         answer: &Answer,
     ) {
         if !self.facts.has(Facts::LAST) {
-            self.put(server, socket, batch, answer);
+            self.put(server, site, socket, batch, answer);
         }
     }
 
@@ -433,11 +543,13 @@ impl Connection {
     fn put(
         &mut self,
         server: &Server,
+        site: &PoolArc<PinnedSite>,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
         answer: &Answer,
     ) {
-        let site = server.site.view();
+        let image = site.image();
+        let site = site.view();
         let Some(prepared) = site.prepared(answer.response) else { return socket.close() };
         let (body, offset) = answer.content(site, &prepared);
         let copied = if body.len() <= COPY_BYTES_MAX { body } else { &[] };
@@ -454,7 +566,7 @@ impl Connection {
         let octets = response.len();
         batch.answered(Class::of(prepared.status), octets);
         if copied.len() < body.len() {
-            let stream = Stream { offset, octets: body.len() };
+            let stream = Stream { image: image.clone(), offset, octets: body.len() };
             self.stream = stream.go_on(server, socket, batch);
         }
         if answer.persistence == http1::Persistence::Close {
@@ -469,6 +581,9 @@ impl Connection {
         }
         if !self.has_place(server, socket) {
             return self.wait_on(server, socket, events);
+        }
+        if self.stopwatch.is_on() && self.stream.is_none() && socket.sends_in_flight() == 0 {
+            server.latency.sent(&mut self.stopwatch);
         }
         if events == Events::SENT && self.is_plain(socket) {
             self.progress = 0;
@@ -488,7 +603,7 @@ impl Connection {
             self.set_deadline(server, socket);
         }
         if events.any(Events::SENT)
-            && let Some(stream) = self.stream
+            && let Some(stream) = self.stream.take()
         {
             self.stream = stream.go_on(server, socket, &mut Batch::default());
         }
@@ -538,7 +653,7 @@ impl Connection {
         let gone = self.facts.has(Facts::PEER_ENDED) && !socket.is_gated();
         let overdue = socket.mark().passed(server.clock.ticks());
         if overdue {
-            server.held_in_vain();
+            server.held_in_vain(self.peer);
         }
         if overdue || gone || events.any(Events::STOP) {
             socket.close();
@@ -548,7 +663,7 @@ impl Connection {
     /// Our end: no more requests, our side shut behind the last response; the rest is drained.
     #[cold]
     fn end(&mut self, server: &Server, socket: &mut Socket<'_, Server>) {
-        self.end_within(server, socket, server.timeouts.linger);
+        self.end_within(server, socket, server.timeouts.linger());
     }
 
     fn end_within(&mut self, server: &Server, socket: &mut Socket<'_, Server>, ticks: u32) {
@@ -560,113 +675,5 @@ impl Connection {
         self.end_deadline = server.clock.ticks().saturating_add(ticks).max(1);
         let lingers = !socket.disconnect();
         self.facts.note(Facts(Facts::LINGERS.0 | Facts::DISCONNECTED.0), lingers);
-    }
-
-    /// A deadline may have passed; true when the connection was closed for it.
-    fn time_passed(&mut self, server: &Server, socket: &mut Socket<'_, Server>) -> bool {
-        let now = server.clock.ticks();
-        if !socket.mark().passed(now) {
-            return false;
-        }
-        let overdue = |deadline: u32| deadline != 0 && deadline <= now;
-        if server.stop_passed(now) {
-            socket.close();
-        } else if self.is_sending(socket) {
-            // It may be another deadline that has passed: that of a restart.
-            if self.send_deadline(&server.timeouts, socket) <= now {
-                server.counters.add(Counter::TimerSend, 1);
-                socket.close();
-            }
-        } else if overdue(self.end_deadline) {
-            socket.close();
-        } else if overdue(self.request_deadline) {
-            let timer = if self.in_content { Counter::TimerContent } else { Counter::TimerHead };
-            server.counters.add(timer, 1);
-            self.held = None;
-            let mut batch = Batch::default();
-            let site = server.site.view();
-            if let Some(answer) = answer::error(site, http1::Status::RequestTimeout) {
-                self.put_apart(server, socket, &mut batch, &answer);
-            }
-            batch.submit(server, socket);
-        } else if self.end_deadline == 0 && !socket.is_gated() {
-            if !self.facts.has(Facts::OVERTAKEN) {
-                server.counters.add(Counter::TimerIdle, 1);
-            }
-            self.facts.note(Facts::LAST, true);
-        }
-        socket.is_closing()
-    }
-
-    /// Stores the deadline of a connection that is idle, and is as usual.
-    #[inline]
-    fn set_idle_deadline(&mut self, server: &Server, socket: &Socket<'_, Server>) {
-        (self.request_deadline, self.in_content, self.progress) = (0, false, 0);
-        let deadline = server.clock.ticks().saturating_add(server.timeouts.idle);
-        socket.mark().set_idle(deadline.min(server.stop_deadline()));
-    }
-
-    /// Stores the deadline of the situation the connection is in now.
-    fn set_deadline(&mut self, server: &Server, socket: &Socket<'_, Server>) {
-        let now = server.clock.ticks();
-        let timeouts = &server.timeouts;
-        self.set_request_deadline(timeouts, now);
-        if self.facts.has(Facts::LINGERS) && socket.sends_in_flight() == 0 {
-            self.end_deadline = self.end_deadline.min(now.saturating_add(LINGER_TICKS)).max(1);
-        }
-        let is_sending = self.is_sending(socket);
-        self.progress = match self.progress {
-            _ if !is_sending => 0,
-            0 => now.max(1),
-            progress => progress,
-        };
-        if is_sending && self.end_deadline != 0 {
-            // The peer has all its time to read the last response, and then to end.
-            self.end_deadline = now.saturating_add(timeouts.linger).max(1);
-        }
-        let deadline = if is_sending {
-            self.send_deadline(timeouts, socket)
-        } else if self.end_deadline != 0 {
-            self.end_deadline
-        } else if self.request_deadline != 0 {
-            self.request_deadline
-        } else {
-            now.saturating_add(if self.facts.has(Facts::OVERTAKEN) {
-                OVERTAKEN_TICKS
-            } else if self.facts.has(Facts::REFUSED) {
-                timeouts.linger
-            } else {
-                timeouts.idle
-            })
-        };
-        let is_waiting_for_octets = socket.is_gated() && self.may_answer(socket);
-        if is_waiting_for_octets {
-            // A restart that the provider took for one that was not needed is asked for again.
-            socket.mark().set(deadline.min(now.saturating_add(1)).min(server.stop_deadline()));
-        } else if is_sending || self.request_deadline != 0 || self.end_deadline != 0 {
-            socket.mark().set(deadline.min(server.stop_deadline()));
-        } else {
-            socket.mark().set_idle(deadline.min(server.stop_deadline()));
-        }
-    }
-
-    fn is_sending(&self, socket: &Socket<'_, Server>) -> bool {
-        self.stream.is_some() || socket.sends_in_flight() > 0
-    }
-
-    /// Tick by which the peer must have read some of what is being sent.
-    fn send_deadline(&self, timeouts: &Timeouts, socket: &Socket<'_, Server>) -> u32 {
-        self.progress.saturating_add(timeouts.send(socket.octets_in_flight()))
-    }
-
-    fn set_request_deadline(&mut self, timeouts: &Timeouts, now: u32) {
-        let in_content = self.held.is_some();
-        if self.http.is_idle() && !in_content {
-            self.request_deadline = 0;
-        } else if self.request_deadline == 0 {
-            let timeout = if in_content { timeouts.content } else { timeouts.head };
-            self.request_deadline = now.saturating_add(timeout).max(1);
-        }
-        self.in_content = in_content;
     }
 }

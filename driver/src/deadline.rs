@@ -4,9 +4,9 @@
 //! changes. The timer reads the words of a part of the slots on each tick, so that each is read at
 //! least once a second, and tells those whose time has come. So a request costs one store, not a
 //! list operation under a lock, and a deadline may be late by a second but is never early.
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::clock::TICK_MS;
+use crate::clock::{TICK_MS, ticks_of};
 use crate::parameters::Parameters;
 
 /// Ticks in which every slot is looked at once, when there are many.
@@ -59,60 +59,70 @@ pub fn slots_of_tick(now: u32, slots: usize) -> (usize, usize) {
     (from, from.saturating_add(part).min(slots))
 }
 
-/// The parameters' timeouts in ticks.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
+macro_rules! timeouts {
+    ($($(#[doc = $doc:literal])+ $field:ident: $parameter:ident;)*) => {
+        /// The parameters' timeouts in ticks; they may change at any time.
+        #[derive(Default)]
+        pub struct Timeouts {
+            $($field: AtomicU32,)*
+            /// Of idleness after which a connection may be ended to make a place; 0 = never.
+            pressure_idle: AtomicU32,
+            /// For 64 KiB in flight beyond the grace; `u64::MAX` = as long as it takes.
+            send_per_64_kib: AtomicU64,
+        }
+
+        impl Timeouts {
+            $($(#[doc = $doc])+
+            #[inline]
+            pub fn $field(&self) -> u32 {
+                self.$field.load(Ordering::Relaxed)
+            })*
+
+            /// As the parameters say.
+            pub fn change(&self, parameters: &Parameters) {
+                $(self.$field.store(ticks_of(parameters.$parameter), Ordering::Relaxed);)*
+                self.pressure_idle.store(ticks_of(parameters.pressure_idle_ms), Ordering::Relaxed);
+                let rate = u64::from(parameters.send_bytes_per_second_min);
+                let ticks = TICKS_PER_SECOND.saturating_mul(65_536).checked_div(rate);
+                self.send_per_64_kib.store(ticks.unwrap_or(u64::MAX), Ordering::Relaxed);
+            }
+        }
+    };
+}
+
+timeouts! {
     /// From the first octet of a request to the end of its head; absolute.
-    pub head: u32,
+    head: head_timeout_ms;
     /// From the end of a head to the end of its content; absolute.
-    pub content: u32,
+    content: content_timeout_ms;
     /// Between requests.
-    pub idle: u32,
-    /// Of idleness after which a connection may be ended to make a place; `None` = never.
-    pressure_idle: Option<u32>,
+    idle: idle_timeout_ms;
     /// That a peer may take to read before its rate counts.
-    send_grace: u32,
-    /// For 64 KiB in flight beyond that; `None` = as long as it takes.
-    send_per_64_kib: Option<u64>,
+    send_grace: send_grace_ms;
     /// From our end of the connection to its close.
-    pub linger: u32,
+    linger: linger_ms;
     /// Waiting for a place.
-    pub hold: u32,
+    hold: hold_ms;
     /// From the driver's stop to the close of what is still open.
-    pub stop: u32,
+    stop: stop_ms;
 }
 
 impl Timeouts {
-    /// As the parameters say.
-    pub fn new(parameters: &Parameters) -> Timeouts {
-        let ticks = crate::clock::ticks_of;
-        let rate = u64::from(parameters.send_bytes_per_second_min);
-        let pressure = parameters.pressure_idle_ms;
-        Timeouts {
-            head: ticks(parameters.head_timeout_ms),
-            content: ticks(parameters.content_timeout_ms),
-            idle: ticks(parameters.idle_timeout_ms),
-            pressure_idle: (pressure != 0).then(|| ticks(pressure)),
-            send_grace: ticks(parameters.send_grace_ms),
-            send_per_64_kib: TICKS_PER_SECOND.saturating_mul(65_536).checked_div(rate),
-            linger: ticks(parameters.linger_ms),
-            hold: ticks(parameters.hold_ms),
-            stop: ticks(parameters.stop_ms),
-        }
-    }
-
     /// The latest deadline of a connection that has been idle long enough, at `now`, to be ended to
     /// make a place; `None` when none is.
     pub fn long_idle(&self, now: u32) -> Option<u32> {
-        let least = self.pressure_idle?;
-        Some(now.saturating_add(self.idle).saturating_sub(least))
+        let least = self.pressure_idle.load(Ordering::Relaxed);
+        (least != 0).then(|| now.saturating_add(self.idle()).saturating_sub(least))
     }
 
     /// For a peer to read so many octets.
     pub fn send(&self, octets: u64) -> u32 {
-        let Some(per_64_kib) = self.send_per_64_kib else { return u32::MAX };
+        let per_64_kib = self.send_per_64_kib.load(Ordering::Relaxed);
+        if per_64_kib == u64::MAX {
+            return u32::MAX;
+        }
         let ticks = octets.saturating_mul(per_64_kib).wrapping_shr(16);
-        u32::try_from(ticks).unwrap_or(u32::MAX).saturating_add(self.send_grace)
+        u32::try_from(ticks).unwrap_or(u32::MAX).saturating_add(self.send_grace())
     }
 }
 
@@ -150,16 +160,10 @@ mod tests {
 
     #[test]
     fn a_peer_may_read_at_the_least_rate_after_the_grace() {
-        let timeouts = |send_per_64_kib| Timeouts {
-            head: 0,
-            content: 0,
-            idle: 0,
-            pressure_idle: None,
-            send_grace: 40,
-            send_per_64_kib,
-            linger: 0,
-            hold: 0,
-            stop: 0,
+        let timeouts = |send_per_64_kib: Option<u64>| Timeouts {
+            send_grace: AtomicU32::new(40),
+            send_per_64_kib: AtomicU64::new(send_per_64_kib.unwrap_or(u64::MAX)),
+            ..Timeouts::default()
         };
         // 150 octets a second are 18.75 a tick.
         let usual = timeouts((65_536_u64 * 8).checked_div(150));

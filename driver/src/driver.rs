@@ -1,18 +1,22 @@
 //! The order of starting and stopping.
-use nt::driver::Driver;
+use nt::driver::{Driver, Request};
 use nt::wsk::{Options, Provider};
-use nt::{Passive, PoolArc, RegistryKey, Result, Status, Timer};
-use wskhttpd_abi::{Counter, DEVICE_LINK, DEVICE_NAME, IOCTL_QUERY_COUNTERS};
+use nt::{Passive, PoolArc, RegistryKey, Result, Rights, Status, Timer, TryCell};
+use wskhttpd_abi::{DEVICE_LINK, DEVICE_NAME, Sentence};
 
-use crate::admission::{Left, Lists};
+use crate::admission::Left;
 use crate::clock::TICK_MS;
-use crate::parameters::Parameters;
+use crate::parameters::{InForce, Parameters};
 use crate::server::Server;
 use crate::site::PinnedSite;
+use crate::trace;
 
 /// The running driver.
 pub struct WskHttpd {
-    provider: PoolArc<Provider<Server>>,
+    pub(crate) provider: PoolArc<Provider<Server>>,
+    /// Taken by who loads a site: one at a time.
+    pub(crate) loading: TryCell<()>,
+    pub(crate) parameters: InForce,
     timer: Timer<Provider<Server>>,
 }
 
@@ -25,9 +29,9 @@ impl Driver for WskHttpd {
     #[inline(never)]
     fn start(passive: &Passive, key: Option<&RegistryKey>) -> Result<WskHttpd> {
         let mut parameters = Parameters::read(passive, key)?;
-        let site = PinnedSite::load(passive, &mut parameters.site_image)?;
+        let site = first_site(passive, &mut parameters)?;
         let now = nt::time::system_ticks();
-        let lists = core::mem::replace(&mut parameters.lists, Lists::empty()?);
+        let lists = parameters.lists.copy()?;
         let server = Server::new(passive, &parameters, lists, site, now)?;
         let options = Options {
             listen: parameters.listen,
@@ -41,12 +45,17 @@ impl Driver for WskHttpd {
         };
         let provider = Provider::start(passive, &options, server)
             .inspect_err(|status| explain(&parameters, *status))?;
+        let parameters = InForce::new(parameters).inspect_err(|_| {
+            provider.client().begin_stop();
+            provider.stop(passive);
+        })?;
         let timer = Timer::start(TICK_MS, provider.clone()).inspect_err(|_| {
             provider.client().begin_stop();
             provider.stop(passive);
         })?;
         nt::log(format_args!("listening on {}", provider.local_address()));
-        Ok(WskHttpd { provider, timer })
+        trace::started(provider.local_address());
+        Ok(WskHttpd { provider, loading: TryCell::new(()), parameters, timer })
     }
 
     /// No new connections; what is under way gets `StopMs`, for which the timer goes on.
@@ -63,27 +72,21 @@ impl Driver for WskHttpd {
             nt::bug_check("connection count not returned", left.addresses);
         }
         nt::log(format_args!("stopped"));
+        trace::stopped();
     }
 
-    fn control(
-        &self,
-        _passive: &Passive,
-        code: u32,
-        _input: usize,
-        buffer: &mut [u8],
-    ) -> Result<usize> {
-        match code {
-            IOCTL_QUERY_COUNTERS => {
-                let (slots, slot_bytes) = self.provider.slots();
-                let mut counters = self.provider.client().snapshot();
-                counters.set(Counter::ConnectionsOpen, u64::from(self.provider.connections()));
-                counters.set(Counter::Slots, u64::try_from(slots).unwrap_or(0));
-                counters.set(Counter::SlotBytes, u64::try_from(slot_bytes).unwrap_or(0));
-                counters.encode(buffer).ok_or(Status::BUFFER_TOO_SMALL)
-            }
-            _ => Err(Status::INVALID_DEVICE_REQUEST),
-        }
+    fn control(&self, passive: &Passive, request: &mut Request<'_>) -> Result<usize> {
+        self.answer(passive, request)
     }
+}
+
+/// The site that `SiteImage` names.
+#[inline(never)]
+fn first_site(passive: &Passive, parameters: &mut Parameters) -> Result<PinnedSite> {
+    let path = &mut parameters.site_image;
+    let mut why = Sentence::new();
+    let site = PinnedSite::load(passive, path, Rights::Driver, &mut why);
+    site.inspect_err(|_| nt::log(format_args!("SiteImage {path}: {why}")))
 }
 
 /// Says in people's words why listening failed.

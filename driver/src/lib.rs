@@ -8,6 +8,9 @@
 //! | [`driver`] | the order of starting and stopping |
 //! | [`parameters`] | what the registry may say |
 //! | [`site`] | loading and validating the image |
+//! | [`health`] | what health endpoints answer |
+//! | [`published`] | one site for all processors, replaced while it is in use |
+//! | [`control`] | what tools ask for |
 //! | [`server`] | which connection gets in, what each event means |
 //! | [`connection`] | one connection: octets to requests, requests to sends |
 //! | [`answer`] | one request: which prepared response |
@@ -20,6 +23,12 @@
 //! | [`deadline`] | when a connection has waited long enough |
 //! | [`clock`] | the time, and the Date of responses |
 //! | [`counters`] | what happened how often |
+//! | [`latency`] | how long turns take |
+//! | [`rejects`] | what was refused, and why |
+//! | [`access_log`] | what was asked |
+//! | `reports` | what tools are told of these |
+//! | [`ring`] | the last of many things, for who reads in time |
+//! | [`trace`] | what is told to who traces |
 //! | [`sync`] | what shared state is made of |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -35,21 +44,30 @@
     )
 )]
 
+pub mod access_log;
 pub mod admission;
 pub mod answer;
 pub mod batch;
 pub mod clock;
 pub mod connection;
+pub mod control;
 pub mod counters;
 pub mod deadline;
 pub mod driver;
+pub mod health;
+pub mod latency;
 pub mod memo;
 pub mod notices;
 pub mod parameters;
 pub mod pressure;
+pub mod published;
+pub mod rejects;
+mod reports;
+pub mod ring;
 pub mod server;
 pub mod site;
 pub mod stream;
 pub mod sync;
+pub mod trace;
 
 pub use driver::WskHttpd;

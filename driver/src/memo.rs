@@ -2,16 +2,17 @@
 //!
 //! Clients that keep a connection, and probes, repeat their heads octet for octet. A decision is a
 //! function of the head, the site and the parameters, unless a condition or a range takes part in
-//! it; so an equal head is answered without being parsed. Each processor has a memo of its own.
+//! it; so an equal head is answered without being parsed. Each processor has a memo of its own, at
+//! its desk.
 use arrayvec::ArrayVec;
 use http1::{Framing, Persistence, Request};
-use nt::{PoolSlice, Result, Tag, Taken, TryCell, processor};
+use nt::{PoolSlice, Result, Tag};
 use response_cache::Site;
 
 use crate::answer::{Answer, Content};
 use crate::batch::{Class, stamp};
 use crate::clock::Clock;
-use crate::site::PinnedSite;
+use crate::published::Derived;
 
 /// Octets of a head that is remembered at most.
 const HEAD_BYTES_MAX: usize = 1_024;
@@ -117,11 +118,24 @@ impl Known {
 /// The heads of one processor.
 pub struct Memo {
     known: PoolSlice<Known>,
-    /// Of the site that was asked.
-    generation: u64,
 }
 
 impl Memo {
+    /// An empty one of so many heads; 0 = nothing is remembered.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES`.
+    pub fn new(heads: u32) -> Result<Memo> {
+        let heads = usize::try_from(heads).unwrap_or(0);
+        Ok(Memo { known: PoolSlice::from_fn(Tag::Server, heads, |_| Known::EMPTY)? })
+    }
+
+    /// True when nothing is ever remembered.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// The head that `input` begins with, if it is known, and what follows it. `last` is where the
     /// connection's last one was, for a client repeats itself.
     #[inline]
@@ -160,11 +174,10 @@ impl Memo {
         let count = u64::try_from(self.known.len()).ok()?;
         usize::try_from(key.wrapping_shr(32).wrapping_mul(count).wrapping_shr(32)).ok()
     }
+}
 
-    /// Forgets what another site was asked.
-    #[cold]
-    fn belong_to(&mut self, generation: u64) {
-        self.generation = generation;
+impl Derived for Memo {
+    fn forget(&mut self) {
         for known in self.known.iter_mut() {
             known.answer = None;
         }
@@ -185,36 +198,4 @@ fn key(input: &[u8]) -> Option<u64> {
         (key.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(ODD)
     };
     Some(words.iter().fold(0, fold))
-}
-
-/// All processors' memos.
-pub struct Memos {
-    memos: PoolSlice<TryCell<Memo>>,
-}
-
-impl Memos {
-    /// Empty ones of so many heads each; 0 = nothing is remembered.
-    ///
-    /// # Errors
-    /// `INSUFFICIENT_RESOURCES`.
-    pub fn new(heads: u32) -> Result<Memos> {
-        let heads = usize::try_from(heads).unwrap_or(0);
-        let memo = |_| {
-            let known = PoolSlice::from_fn(Tag::Server, heads, |_| Known::EMPTY)?;
-            Ok(TryCell::new(Memo { known, generation: 0 }))
-        };
-        let processors = if heads == 0 { 0 } else { processor::count() };
-        Ok(Memos { memos: PoolSlice::try_from_fn(Tag::Server, processors, memo)? })
-    }
-
-    /// The memo of a processor; `None` where there is none, or somebody who was interrupted there
-    /// has it. IRQL <= DISPATCH.
-    #[inline]
-    pub fn take(&self, processor: usize, site: &PinnedSite) -> Option<Taken<'_, Memo>> {
-        let mut memo = self.memos.get(processor)?.try_take()?;
-        if memo.generation != site.generation() {
-            memo.belong_to(site.generation());
-        }
-        Some(memo)
-    }
 }

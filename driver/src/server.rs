@@ -1,45 +1,58 @@
 //! Which connection gets in, and what each event means: the client of WSK.
-use core::net::SocketAddr;
+use core::net::{Ipv6Addr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use http1::Limits;
 use nt::wsk::{
     Client, Door, Events, Indication, InspectId, Inspection, Listening, Seat, Socket, Sweep,
 };
-use nt::{Lookaside, Passive, Result, Tag};
+use nt::{Lookaside, Passive, PoolArc, Result, Tag, processor};
 use wskhttpd_abi::{Counter, Counters};
 
-use crate::admission::address::PrefixLengths;
+use crate::access_log::AccessLog;
+use crate::admission::address::{Holder, PrefixLengths};
 use crate::admission::table::Allowance;
-use crate::admission::{Admission, Decision, Lists, Reason, Refused, Rules, Verdict};
+use crate::admission::{Admission, Decision, Lists, Policy, Reason, Refused, Rules, Verdict};
 use crate::clock::{Clock, TICK_MS, ticks_of};
 use crate::connection::{Connection, HEAD_BUFFER_BYTES};
 use crate::counters::CounterSets;
 use crate::deadline::{Deadline, Timeouts, slots_of_tick};
-use crate::memo::Memos;
+use crate::health::HealthTable;
+use crate::latency::Histograms;
+use crate::memo::Memo;
 use crate::notices::Notices;
 use crate::parameters::Parameters;
 use crate::pressure::Pressure;
+use crate::published::Published;
+use crate::rejects::{self, Peer, Rejects};
+use crate::ring::Ring;
 use crate::site::PinnedSite;
+use crate::trace;
 
 /// Ticks after which a request has died without a word: SYN-ACKs are repeated for less than that.
 const HANDSHAKE_TICKS: u32 = ticks_of(120_000);
 
 /// Everything connections share; nothing of it is written by a request but the counters and the
-/// memo of its processor.
+/// desk of its processor.
 pub struct Server {
-    /// What is served.
-    pub site: PinnedSite,
-    /// Bounds of requests.
-    pub limits: Limits,
+    /// What is served; a desk has the heads that came lately beside it.
+    pub sites: Published<PinnedSite, Memo>,
+    /// What health endpoints answer.
+    pub health: HealthTable,
+    /// Octets of content that are discarded at most.
+    content_bytes_max: AtomicU32,
     /// Time.
     pub clock: Clock,
     /// Timeouts in ticks.
     pub timeouts: Timeouts,
-    /// Heads that came lately.
-    pub memos: Memos,
     /// Counters.
     pub counters: CounterSets,
+    /// Service times.
+    pub latency: Histograms,
+    /// What was refused lately.
+    pub rejects: Rejects,
+    /// What was asked lately, if that is wanted.
+    pub access_log: AccessLog,
     /// Who may connect.
     pub admission: Admission,
     /// Buffers for unfinished heads.
@@ -88,21 +101,32 @@ impl Server {
         passive: &Passive,
         parameters: &Parameters,
         lists: Lists,
-        site: PinnedSite,
+        mut site: PinnedSite,
         now: u64,
     ) -> Result<Server> {
-        let content_bytes_max = u64::from(parameters.content_bytes_max);
         let key = match parameters.hash_seed {
             0 => crate::admission::hash::digest(&nt::random::entropy(passive)?),
             seed => [u64::from(seed), 0],
         };
+        let timeouts = Timeouts::default();
+        timeouts.change(parameters);
+        let health = HealthTable::new()?;
+        site.adopt(&health);
+        health.adopted();
+        let logs = parameters.access_log != 0;
         Ok(Server {
-            site,
-            limits: Limits { content_bytes_max, ..Limits::DEFAULT },
+            health,
+            sites: Published::new(PoolArc::new(Tag::Site, site)?, processor::count(), || {
+                // What is remembered has no target that could be logged.
+                Memo::new(if logs { 0 } else { parameters.memo_heads })
+            })?,
+            content_bytes_max: AtomicU32::new(parameters.content_bytes_max),
             clock: Clock::new(now),
-            timeouts: Timeouts::new(parameters),
-            memos: Memos::new(parameters.memo_heads)?,
+            timeouts,
             counters: CounterSets::new()?,
+            latency: Histograms::new()?,
+            rejects: Rejects::new()?,
+            access_log: AccessLog::new(logs)?,
             admission: Admission::new(rules(parameters), lists, key)?,
             heads: Lookaside::new(Tag::Head)?,
             pressure: Pressure::default(),
@@ -113,9 +137,27 @@ impl Server {
         })
     }
 
+    /// Bounds of requests.
+    #[inline]
+    pub fn limits(&self) -> Limits {
+        let content_bytes_max = self.content_bytes_max.load(Ordering::Relaxed);
+        Limits { content_bytes_max: content_bytes_max.into(), ..Limits::DEFAULT }
+    }
+
+    /// Puts other parameters and lists in force, as far as they can change.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES`; nothing has changed then.
+    pub fn change(&self, parameters: &Parameters, lists: Lists) -> Result<()> {
+        self.admission.change(Policy { rules: rules(parameters), lists })?;
+        self.timeouts.change(parameters);
+        self.content_bytes_max.store(parameters.content_bytes_max, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Responses under way get `StopMs` from now.
     pub fn begin_stop(&self) {
-        let deadline = self.clock.ticks().saturating_add(self.timeouts.stop);
+        let deadline = self.clock.ticks().saturating_add(self.timeouts.stop());
         self.stop_deadline.store(deadline, Ordering::Release);
     }
 
@@ -132,13 +174,16 @@ impl Server {
     /// Counters and gauges, but for those of the connection slots.
     pub fn snapshot(&self) -> Counters {
         let mut counters = self.counters.snapshot();
-        let site = self.site.view();
+        let site = self.sites.current();
+        let site = site.view();
         let count = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
         let gauges = [
             (Counter::Addresses, count(self.admission.addresses())),
             (Counter::Handshakes, u64::from(self.admission.handshakes())),
             (Counter::Waiting, u64::from(self.admission.waiting())),
             (Counter::PlacesTaken, u64::from(self.admission.places_taken())),
+            (Counter::RejectsNoted, self.rejects.ring().count()),
+            (Counter::AccessLogged, self.access_log.ring().map_or(0, Ring::count)),
             (Counter::SiteBytes, count(site.layout().total_bytes())),
             (Counter::SiteEntries, count(site.layout().entries())),
         ];
@@ -149,31 +194,27 @@ impl Server {
     }
 
     /// Nobody made place for a connection that was held.
-    pub fn held_in_vain(&self) {
+    pub fn held_in_vain(&self, peer: Peer) {
         self.counters.add(Counter::HeldExpired, 1);
-        self.counters.add(Counter::RefusedCrowded, 1);
+        self.reject(peer, wskhttpd_abi::Reason::Crowded, 0, &[]);
         self.notices.held_in_vain(self.clock.ticks());
     }
 
-    fn refused(&self, remote: &SocketAddr, refused: Refused) {
-        self.counters.add(refused.reason.counter(), 1);
+    /// Counts and keeps what is refused, by a `status` other than 0 if it is answered; `octets` is
+    /// the begin of the request.
+    #[cold]
+    pub fn reject(&self, peer: Peer, reason: wskhttpd_abi::Reason, status: u16, octets: &[u8]) {
+        self.rejects.note(&self.counters, peer, reason, status, octets);
+        trace::rejected(peer, reason, status);
+    }
+
+    fn refused(&self, remote: &SocketAddr, refused: Refused, is_answered: bool) {
+        let status = if is_answered { http1::Status::Unavailable.code() } else { 0 };
+        self.reject(Peer::of(remote), rejects::of_connection(refused.reason), status, &[]);
         if refused.reason == Reason::Crowded {
             self.pressure.add();
         }
         self.notices.refused(remote.ip(), refused, self.clock.ticks());
-    }
-}
-
-impl Reason {
-    const fn counter(self) -> Counter {
-        match self {
-            Reason::Denied => Counter::RefusedDenied,
-            Reason::PerAddress => Counter::RefusedPerAddress,
-            Reason::Rate => Counter::RefusedRate,
-            Reason::Table => Counter::RefusedTable,
-            Reason::Handshakes => Counter::RefusedHandshakes,
-            Reason::Crowded => Counter::RefusedCrowded,
-        }
     }
 }
 
@@ -185,7 +226,7 @@ impl Client for Server {
         let now = self.clock.ticks();
         let (verdict, refused) = self.admission.inspect(remote.ip(), id, now);
         if let Some(refused) = refused {
-            self.refused(remote, refused);
+            self.refused(remote, refused, verdict == Verdict::Accept);
         }
         match verdict {
             Verdict::Accept => Inspection::Accept,
@@ -213,28 +254,28 @@ impl Client for Server {
         let now = self.clock.ticks();
         let (ticket, refused) = self.admission.accept(remote.ip(), id, seat.index, now);
         if let Some(refused) = refused {
-            self.refused(remote, refused);
+            self.refused(remote, refused, ticket.is_some());
         }
         let ticket = ticket?;
         if ticket.is_waiting() {
             self.counters.add(Counter::Held, 1);
             self.pressure.add();
-            seat.mark.set(now.saturating_add(self.timeouts.hold));
+            seat.mark.set(now.saturating_add(self.timeouts.hold()));
         } else if ticket.is_refusing() {
             self.counters.add(Counter::RefusedByAnswer, 1);
-            seat.mark.set(now.saturating_add(self.timeouts.linger));
+            seat.mark.set(now.saturating_add(self.timeouts.linger()));
         } else {
             self.counters.add(Counter::ConnectionsAccepted, 1);
-            seat.mark.set_idle(now.saturating_add(self.timeouts.idle));
+            seat.mark.set_idle(now.saturating_add(self.timeouts.idle()));
         }
-        Some(Connection::new(ticket))
+        Some(Connection::new(ticket, Peer::of(remote)))
     }
 
     fn crowded(&self, remote: &SocketAddr, id: Option<InspectId>) {
         if let Some(id) = id {
             self.admission.abort(id);
         }
-        self.refused(remote, Refused { reason: Reason::Crowded, first: false });
+        self.refused(remote, Refused { reason: Reason::Crowded, first: false }, false);
     }
 
     #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
@@ -272,6 +313,11 @@ impl Client for Server {
         if self.forget_at.load(Ordering::Relaxed) <= now && self.admission.handshakes() > 0 {
             self.waited.store(true, Ordering::Release);
         }
+        let missed = self.health.miss(now);
+        if missed > 0 {
+            self.counters.add(Counter::HeartbeatsMissed, missed.into());
+            self.sites.forget_derived();
+        }
         let waiting = self.admission.waiting();
         if waiting > 0 {
             self.pressure.add_for(waiting);
@@ -282,11 +328,13 @@ impl Client for Server {
     fn wants_attention(&self) -> bool {
         self.pressure.is_felt(self.clock.ticks())
             || self.waited.load(Ordering::Acquire)
+            || self.sites.is_stale()
             || self.admission.may_decide()
     }
 
     fn attend(&self, door: &Door<'_, Server>) {
         self.waited.store(false, Ordering::Release);
+        self.sites.sweep();
         let now = self.clock.ticks();
         if self.forget_at.load(Ordering::Relaxed) <= now {
             self.forget_at.store(now.saturating_add(HANDSHAKE_TICKS), Ordering::Relaxed);
@@ -301,8 +349,10 @@ impl Client for Server {
                 Decision::Accept(id) => {
                     let _ = door.complete(id, true);
                 }
-                Decision::Reject(id) => {
-                    self.held_in_vain();
+                Decision::Reject(id, holder) => {
+                    // An exempt source is counted for nobody.
+                    let address = holder.map_or(Ipv6Addr::UNSPECIFIED.into(), Holder::address);
+                    self.held_in_vain(Peer { address, port: 0 });
                     let _ = door.complete(id, false);
                     continue;
                 }
@@ -317,13 +367,16 @@ impl Client for Server {
             Listening::Closed => self.admission.forget_requests(),
             Listening::Lost => {
                 self.counters.add(Counter::ListenersLost, 1);
+                trace::listener_lost();
                 nt::log(format_args!("the listening socket died; another one will be opened"));
             }
             Listening::Restored => {
                 self.counters.add(Counter::ListenersRestored, 1);
+                trace::listener_restored();
                 nt::log(format_args!("listening again"));
             }
             Listening::Failed(status, wait_ms) => {
+                trace::listener_failed(status, wait_ms);
                 nt::log(format_args!("cannot listen again: {status}; next try in {wait_ms} ms"));
             }
         }

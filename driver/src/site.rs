@@ -1,36 +1,57 @@
 //! The site image in pinned memory.
-use nt::{File, Passive, Pinned, PoolArc, Result, Status, Tag, WideString};
-use response_cache::{Layout, Limits, Site};
+use core::fmt::{Arguments, Write as _};
+
+use nt::{File, Passive, Pinned, PoolArc, Result, Rights, Status, Tag, WideString};
+use response_cache::{HEALTH_NAMES_MAX, Layout, Limits, Site};
+use wskhttpd_abi::{Health, Sentence};
+
+use crate::health::{HealthTable, Places};
 
 /// A validated image that responses are sent from.
 pub struct PinnedSite {
     image: PoolArc<Pinned>,
     layout: Layout,
+    /// Of its health endpoints.
+    places: Places,
 }
 
 impl PinnedSite {
-    /// Reads the file into non-paged memory and validates it.
+    /// Reads the file into non-paged memory and validates it; `why` is said when that fails.
     ///
     /// # Errors
-    /// What opening or reading said; `FILE_CORRUPT_ERROR` for an image that is not valid, and the
-    /// reason in the log.
+    /// What opening or reading said; `FILE_CORRUPT_ERROR` for an image that is not valid.
     // Its own frame, of a quarter of a page: whoever starts the driver has one of nearly a whole.
     #[inline(never)]
-    pub fn load(passive: &Passive, path: &mut WideString) -> Result<PinnedSite> {
-        let file = File::open(passive, path).inspect_err(|status| {
-            nt::log(format_args!("SiteImage {path}: cannot be opened: {status}"));
-        })?;
-        let octets = usize::try_from(file.len(passive)?).map_err(|_| Status::INVALID_PARAMETER)?;
-        if octets == 0 || octets > Limits::SERVED.image_bytes_max {
-            nt::log(format_args!("SiteImage {path}: {octets} octets are not an image"));
-            return Err(Status::FILE_CORRUPT_ERROR);
+    pub fn load(
+        passive: &Passive,
+        path: &mut WideString,
+        rights: Rights,
+        why: &mut Sentence,
+    ) -> Result<PinnedSite> {
+        let file = File::open(passive, path, rights)
+            .map_err(|status| refuse(why, status, format_args!("cannot be opened: {status}")))?;
+        let failed = |why: &mut Sentence, status| {
+            refuse(why, status, format_args!("cannot be read: {status}"))
+        };
+        let octets = file.len(passive).map_err(|status| failed(why, status))?;
+        let octets = usize::try_from(octets).unwrap_or(usize::MAX);
+        let max = Limits::SERVED.image_bytes_max;
+        if octets == 0 || octets > max {
+            let corrupt = Status::FILE_CORRUPT_ERROR;
+            let why = refuse(
+                why,
+                corrupt,
+                format_args!("{octets} octets are not an image, which has 1 to {max}"),
+            );
+            return Err(why);
         }
-        let image = Pinned::new(Tag::Site, octets, |buffer| file.read(passive, buffer))?;
+        let image = Pinned::new(Tag::Site, octets, |buffer| file.read(passive, buffer));
+        let image = image.map_err(|status| failed(why, status))?;
         let layout = Layout::validate(&image, &Limits::SERVED).map_err(|invalid| {
-            nt::log(format_args!("SiteImage {path}: {invalid}"));
-            Status::FILE_CORRUPT_ERROR
+            refuse(why, Status::FILE_CORRUPT_ERROR, format_args!("{invalid}"))
         })?;
-        Ok(PinnedSite { image: PoolArc::new(Tag::Site, image)?, layout })
+        let image = PoolArc::new(Tag::Site, image).map_err(|status| failed(why, status))?;
+        Ok(PinnedSite { image, layout, places: [0; HEALTH_NAMES_MAX] })
     }
 
     /// A view to look things up in.
@@ -45,8 +66,26 @@ impl PinnedSite {
         self.layout.generation()
     }
 
+    /// Before it is published: the names of its health endpoints get their places in `table`, which
+    /// is the one that [`PinnedSite::health`] will be asked with.
+    pub fn adopt(&mut self, table: &HealthTable) {
+        self.places = table.adopt(self.view());
+    }
+
+    /// What a health endpoint of this site answers now.
+    pub fn health(&self, table: &HealthTable, number: usize) -> Health {
+        table.answered(&self.places, number)
+    }
+
     /// The memory, to be chained into sends.
     pub fn image(&self) -> &PoolArc<Pinned> {
         &self.image
     }
+}
+
+#[inline(never)]
+fn refuse(why: &mut Sentence, status: Status, reason: Arguments<'_>) -> Status {
+    // What is too long is cut: there is nothing behind it.
+    let _ = why.write_fmt(reason);
+    status
 }

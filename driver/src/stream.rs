@@ -1,5 +1,6 @@
 //! A body too large to be copied: sent in parts of the image, chained and not copied.
 use nt::wsk::{CHAIN_BYTES_MAX, Socket};
+use nt::{Pinned, PoolArc};
 
 use crate::batch::Batch;
 use crate::server::Server;
@@ -8,8 +9,9 @@ use crate::server::Server;
 const SENDS_MAX: u32 = 2;
 
 /// The part of a large body that was not submitted yet; never empty.
-#[derive(Clone, Copy)]
 pub struct Stream {
+    /// What it is a part of.
+    pub image: PoolArc<Pinned>,
     /// Where in the image it starts.
     pub offset: usize,
     /// How much it is.
@@ -30,7 +32,7 @@ impl Stream {
             let part = self.octets.min(CHAIN_BYTES_MAX);
             let chained = batch
                 .chain_room(server, socket)
-                .is_some_and(|out| out.chain(server.site.image(), self.offset, part));
+                .is_some_and(|out| out.chain(&self.image, self.offset, part));
             if !chained {
                 socket.close();
                 break;

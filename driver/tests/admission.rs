@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use nt::wsk::InspectId;
 use nt::{PoolSlice, Tag};
-use wskhttpd::admission::address::PrefixLengths;
+use wskhttpd::admission::address::{Holder, PrefixLengths};
 use wskhttpd::admission::prefixes::Prefix;
 use wskhttpd::admission::table::Allowance;
 use wskhttpd::admission::{
@@ -166,7 +166,6 @@ fn a_full_table_refuses_new_addresses_and_keeps_the_counts_of_old_ones() {
     let table = wskhttpd::admission::table::AddressTable::new(
         wskhttpd::admission::hash::HashKey::new([1, 2]),
         64,
-        rules.allowance,
     )
     .unwrap();
     let holder = |n: u32| {
@@ -176,16 +175,16 @@ fn a_full_table_refuses_new_addresses_and_keeps_the_counts_of_old_ones() {
         )
     };
     let (taken, full): (Vec<u32>, Vec<u32>) =
-        (0..20_000).partition(|n| table.take(holder(*n), 0).is_ok());
+        (0..20_000).partition(|n| table.take(holder(*n), &rules.allowance, 0).is_ok());
     assert!(taken.len() > 64 && !full.is_empty(), "{} taken", taken.len());
     assert_eq!(table.holders(), taken.len());
     for n in &taken {
-        let again = table.take(holder(*n), 0).unwrap_err();
+        let again = table.take(holder(*n), &rules.allowance, 0).unwrap_err();
         assert_eq!(again.shortage, wskhttpd::admission::table::Shortage::Connections);
         table.give(holder(*n));
     }
     assert_eq!(table.holders(), 0);
-    assert!(table.take(holder(full[0]), 0).is_ok());
+    assert!(table.take(holder(full[0]), &rules.allowance, 0).is_ok());
 }
 
 #[test]
@@ -335,7 +334,8 @@ fn requests_wait_for_places_and_get_them_in_order() {
         assert_eq!(admission.next_decision(13), Some(Decision::Accept(id(3))));
         // The last one's time is over before there is a place again.
         assert_eq!(admission.next_decision(13), None);
-        assert_eq!(admission.next_decision(14), Some(Decision::Reject(id(4))));
+        let holder = Some(Holder::of(remote, RULES.prefix_lengths));
+        assert_eq!(admission.next_decision(14), Some(Decision::Reject(id(4), holder)));
         assert!(!admission.abort(id(4)), "it is forgotten");
         // The accepted one dies before its connection comes.
         assert!(admission.abort(id(3)));
@@ -488,7 +488,7 @@ fn storm(admission: &Admission, thread: u32) {
             Some(Decision::Accept(id)) => {
                 waiting.extend(admission.accept(remote, Some(id), n, now).0);
             }
-            Some(Decision::Reject(_) | Decision::Admit(_)) | None => {}
+            Some(Decision::Reject(..) | Decision::Admit(_)) | None => {}
         }
         if waiting.len() > 6 {
             let mut ticket = waiting.swap_remove((n % 7) as usize);

@@ -1,4 +1,5 @@
-//! Every order in which a few threads can run through the admission and the clock, by loom.
+//! Every order in which a few threads can run through the admission, the clock and what is
+//! published, by loom.
 //!
 //! Their sources are compiled a second time here, over loom's locks and atomics in
 //! place of the kernel's. Threads and steps are few, because the orders are many.
@@ -8,14 +9,27 @@
 mod admission;
 #[path = "../src/clock.rs"]
 mod clock;
+#[path = "../src/published.rs"]
+mod published;
 
-/// What the admission takes from the driver, as loom has it.
+/// What these take from the driver, as loom has it.
 mod sync {
     use std::ops::{Deref, DerefMut};
 
-    pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+    pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 
     pub type Result<T> = std::result::Result<T, ()>;
+
+    /// One is enough: what two of them share is in the tests of what is published.
+    pub mod processor {
+        pub fn count() -> usize {
+            1
+        }
+
+        pub fn current() -> usize {
+            0
+        }
+    }
 
     #[derive(Clone, Copy)]
     pub enum Tag {
@@ -34,12 +48,56 @@ mod sync {
         }
     }
 
+    pub struct PoolArc<T>(loom::sync::Arc<T>);
+
+    impl<T> PoolArc<T> {
+        #[allow(clippy::unnecessary_wraps)] // as the kernel's
+        pub fn new(_: Tag, value: T) -> Result<Self> {
+            Ok(Self(loom::sync::Arc::new(value)))
+        }
+    }
+
+    impl<T> Clone for PoolArc<T> {
+        fn clone(&self) -> Self {
+            Self(self.0.clone())
+        }
+    }
+
+    impl<T> Deref for PoolArc<T> {
+        type Target = T;
+        fn deref(&self) -> &T {
+            &self.0
+        }
+    }
+
+    /// A lock that nobody waits for.
+    pub struct TryCell<T>(loom::sync::Mutex<T>);
+    pub type Taken<'c, T> = loom::sync::MutexGuard<'c, T>;
+
+    impl<T> TryCell<T> {
+        pub fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub fn try_take(&self) -> Option<Taken<'_, T>> {
+            self.0.try_lock().ok()
+        }
+    }
+
     pub struct PoolSlice<T>(Vec<T>);
 
     impl<T> PoolSlice<T> {
         #[allow(clippy::unnecessary_wraps)] // as the kernel's
         pub fn from_fn(_: Tag, count: usize, make: impl FnMut(usize) -> T) -> Result<Self> {
             Ok(Self((0..count).map(make).collect()))
+        }
+
+        pub fn try_from_fn(
+            _: Tag,
+            count: usize,
+            make: impl FnMut(usize) -> Result<T>,
+        ) -> Result<Self> {
+            (0..count).map(make).collect::<Result<_>>().map(Self)
         }
     }
 
@@ -64,8 +122,10 @@ use admission::table::Allowance;
 use admission::{Admission, Decision, Left, Lists, Overload, RefuseWith, Rules, Ticket, Verdict};
 use clock::Clock;
 use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use nt::wsk::InspectId;
+use sync::{PoolArc, Tag};
 
 const ONE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const ID: InspectId = InspectId { key: 1, serial: 1 };
@@ -194,7 +254,7 @@ fn decision_deadline_and_abort_of_a_request_that_joins() {
         assert_eq!(verdict, Verdict::Pend);
         let rejected = decided.join().unwrap();
         let aborted = aborted.join().unwrap();
-        assert!(rejected.is_none() || rejected == Some(Decision::Reject(ID)));
+        assert!(matches!(rejected, None | Some(Decision::Reject(ID, _))));
         assert!(!(aborted && rejected.is_some()), "two owners");
         if !aborted && rejected.is_none() {
             assert!(admission.abort(ID));
@@ -264,5 +324,112 @@ fn a_date_is_never_torn() {
         assert!(dates.contains(&date), "{}", String::from_utf8_lossy(&date));
         timer.join().unwrap();
         assert_eq!(clock.date(), dates[2]);
+    });
+}
+
+/// A site, as far as its life matters: which one, and how many there are.
+struct Edition {
+    number: u32,
+    alive: Arc<AtomicUsize>,
+}
+
+impl Drop for Edition {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The number of the edition that something was derived from.
+struct Noted(Option<u32>);
+
+impl published::Derived for Noted {
+    fn forget(&mut self) {
+        self.0 = None;
+    }
+}
+
+type Editions = published::Published<Edition, Noted>;
+
+fn editions(processors: usize, alive: &Arc<AtomicUsize>) -> Editions {
+    Editions::new(edition(0, alive), processors, || Ok(Noted(None))).unwrap()
+}
+
+fn edition(number: u32, alive: &Arc<AtomicUsize>) -> PoolArc<Edition> {
+    alive.fetch_add(1, Ordering::Relaxed);
+    PoolArc::new(Tag::Server, Edition { number, alive: alive.clone() }).unwrap()
+}
+
+/// A turn: what it finds derived is of the edition that it has, or nothing; which one that was.
+fn turn(editions: &Editions, processor: usize) -> u32 {
+    let mut turn = editions.turn(processor);
+    let (edition, noted) = turn.parts();
+    let number = edition.number;
+    if let Some(noted) = noted {
+        assert!(noted.0.is_none_or(|noted| noted == number), "of another edition");
+        noted.0 = Some(number);
+    }
+    thread::yield_now();
+    assert_eq!(edition.number, number);
+    number
+}
+
+/// Runs `test` in every order; after the sweep there is one edition, the last.
+fn every_publication(processors: usize, test: fn(&Arc<Editions>, &Arc<AtomicUsize>)) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(move || {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let all = Arc::new(editions(processors, &alive));
+        test(&all, &alive);
+        all.sweep();
+        assert!(!all.is_stale());
+        assert_eq!(alive.load(Ordering::Relaxed), 1, "editions that nobody uses");
+        drop(all);
+        assert_eq!(alive.load(Ordering::Relaxed), 0);
+    });
+}
+
+/// A site is published while turns run on two processors: each turn has one of them, and who comes
+/// after the publication has the new one.
+#[test]
+fn publication_and_turns() {
+    every_publication(2, |all, alive| {
+        let (one, two) = (all.clone(), all.clone());
+        let first = thread::spawn(move || (turn(&one, 0), turn(&one, 0)));
+        let next = edition(1, alive);
+        two.publish(next);
+        assert_eq!(turn(all, 1), 1);
+        let (before, after) = first.join().unwrap();
+        assert!(before <= after, "back to an older one");
+        assert_eq!(turn(all, 0), 1);
+    });
+}
+
+/// Two turns at one desk, because one was interrupted, and a publication.
+#[test]
+fn publication_and_two_turns_at_one_desk() {
+    every_publication(1, |all, alive| {
+        let one = all.clone();
+        let first = thread::spawn(move || turn(&one, 0));
+        let (two, next) = (all.clone(), edition(1, alive));
+        let published = thread::spawn(move || two.publish(next));
+        let (ours, theirs) = (turn(all, 0), first.join().unwrap());
+        assert!(ours <= 1 && theirs <= 1);
+        published.join().unwrap();
+    });
+}
+
+/// Two publications and a sweep at once.
+#[test]
+fn two_publications_and_a_sweep() {
+    every_publication(1, |all, alive| {
+        let (one, first) = (all.clone(), edition(1, alive));
+        let (two, second) = (all.clone(), edition(2, alive));
+        let first = thread::spawn(move || one.publish(first));
+        let second = thread::spawn(move || two.publish(second));
+        all.sweep();
+        first.join().unwrap();
+        second.join().unwrap();
+        assert_ne!(turn(all, 0), 0);
     });
 }

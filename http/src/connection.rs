@@ -95,8 +95,8 @@ impl Connection {
         self.phase = Phase::Closed;
     }
 
-    /// The usual case of [`Connection::receive`], in a hurry: a request that begins with `input`, is
-    /// whole in it, and written as nearly all are. `None` means nothing; nothing has changed then.
+    /// The usual case of [`Connection::receive`], in a hurry: a request that `input` begins with,
+    /// whole, and written as nearly all are. `None` means nothing; nothing has changed then.
     #[allow(clippy::inline_always, reason = "a request is moved about otherwise")]
     #[inline(always)]
     pub fn receive_usual<'b>(

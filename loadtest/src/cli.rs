@@ -4,13 +4,18 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 
-use crate::churn::ChurnPlan;
-use crate::hold::HoldPlan;
-use crate::plan::Plan;
-use crate::run::{Bound, RunPlan};
-use crate::soak::SoakPlan;
+use crate::compare::rounds::ComparePlan;
+use crate::compare::target::Target;
+use crate::generator::churn::ChurnPlan;
+use crate::generator::hold::HoldPlan;
+use crate::generator::plan::{Ask, Plan, Refusals};
+use crate::generator::run::{Bound, Pace, Reuse, RunPlan};
+use crate::scenario::file::Scenario;
+use crate::scenario::shipped;
+use crate::soak::{SoakPlan, Subject};
 
 /// Load generator that checks every answer.
 #[derive(Debug, Parser)]
@@ -18,38 +23,45 @@ use crate::soak::SoakPlan;
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
-    pub scenario: Scenario,
+    pub task: Task,
 }
 
-/// The scenarios.
+/// What it can do.
 #[derive(Debug, Subcommand)]
-pub enum Scenario {
-    /// Closed loop: every connection sends its next request when an answer is complete
+pub enum Task {
+    /// Keep connections busy: closed loop, or open loop with --rate
     Run(RunArguments),
     /// Open many connections, ask on each, hold them, ask again, close
     Hold(HoldArguments),
     /// A connection for each request; --rude: most are left in another way
     Churn(ChurnArguments),
-    /// All of them at once, over several lives of a server
+    /// Play a scenario; without a name, list them
+    Scenario(ScenarioArguments),
+    /// A scenario against several servers in turn, and a report of how they differ
+    Compare(CompareArguments),
+    /// Everything at once, over several lives of a server
     Soak(SoakArguments),
 }
 
 impl Arguments {
     /// True when the report is to be JSON.
     pub fn json(&self) -> bool {
-        match &self.scenario {
-            Scenario::Run(run) => run.shared.json,
-            Scenario::Hold(hold) => hold.shared.json,
-            Scenario::Churn(churn) => churn.shared.json,
-            Scenario::Soak(soak) => soak.shared.json,
+        match &self.task {
+            Task::Run(run) => run.shared.json,
+            Task::Hold(hold) => hold.shared.json,
+            Task::Churn(churn) => churn.shared.json,
+            Task::Scenario(scenario) => scenario.json,
+            Task::Compare(compare) => compare.json,
+            Task::Soak(soak) => soak.json,
         }
     }
 }
 
-/// What every scenario takes.
+/// What every load takes.
 #[derive(Args, Debug)]
 pub struct SharedArguments {
-    /// http://host[:port]/path; several are asked in turn (needed, but for `soak --start`)
+    /// http://host[:port]/path; several are asked in turn
+    #[arg(required = true)]
     pub urls: Vec<String>,
     /// Status every answer must have
     #[arg(long, default_value_t = 200)]
@@ -77,14 +89,19 @@ pub struct SharedArguments {
 impl SharedArguments {
     fn plan(self, connections: usize) -> Plan {
         Plan {
-            urls: self.urls,
-            status: self.status,
+            asks: self
+                .urls
+                .into_iter()
+                .map(|url| Ask { status: self.status, ..Ask::get(url) })
+                .collect(),
             check_content: !self.no_check,
             connections,
             timeout: self.timeout,
             errors_max: self.errors_max,
+            refusals: Refusals::Errors,
             sources: self.sources,
             source: self.source,
+            has_bar: true,
         }
     }
 }
@@ -92,7 +109,7 @@ impl SharedArguments {
 /// `loadtest run`.
 #[derive(Args, Debug)]
 pub struct RunArguments {
-    /// What every scenario takes.
+    /// What every load takes.
     #[command(flatten)]
     pub shared: SharedArguments,
     /// Connections, divided among the threads
@@ -110,9 +127,16 @@ pub struct RunArguments {
     /// Requests in flight on one connection
     #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     pub pipeline: usize,
-    /// No pace: the next request follows an answer at once (the only pace so far)
-    #[arg(long)]
-    pub rate_off: bool,
+    /// Requests that begin per second, whatever the answers do: open loop, latency counted from
+    /// when each was to begin
+    #[arg(long, value_parser = rate)]
+    pub rate: Option<f64>,
+    /// A connection for each request
+    #[arg(long, conflicts_with = "pipeline")]
+    pub close: bool,
+    /// How long the rate, or the number of connections, rises before it is measured
+    #[arg(long, default_value = "0", value_parser = duration_or_none)]
+    pub ramp: Duration,
 }
 
 impl RunArguments {
@@ -122,6 +146,9 @@ impl RunArguments {
         RunPlan {
             threads: self.threads.min(self.connections),
             pipeline: self.pipeline,
+            reuse: if self.close { Reuse::Close } else { Reuse::KeepAlive },
+            pace: self.rate.map_or(Pace::Answers, Pace::PerSecond),
+            ramp: self.ramp,
             bound,
             plan: self.shared.plan(self.connections),
         }
@@ -131,7 +158,7 @@ impl RunArguments {
 /// `loadtest hold`.
 #[derive(Args, Debug)]
 pub struct HoldArguments {
-    /// What every scenario takes.
+    /// What every load takes.
     #[command(flatten)]
     pub shared: SharedArguments,
     /// Connections
@@ -155,7 +182,7 @@ impl HoldArguments {
 /// `loadtest churn`.
 #[derive(Args, Debug)]
 pub struct ChurnArguments {
-    /// What every scenario takes.
+    /// What every load takes.
     #[command(flatten)]
     pub shared: SharedArguments,
     /// Clients, each a thread with one connection at a time
@@ -180,40 +207,152 @@ impl ChurnArguments {
     pub fn plan(self) -> ChurnPlan {
         let bound = self.connections.map_or(Bound::Duration(self.duration), Bound::Requests);
         let pace = self.pace.unwrap_or_default();
-        ChurnPlan { bound, rude: self.rude, pace, plan: self.shared.plan(self.clients) }
+        ChurnPlan {
+            bound,
+            rude: self.rude,
+            send_pace: pace,
+            read_pace: pace,
+            plan: self.shared.plan(self.clients),
+        }
+    }
+}
+
+/// `loadtest scenario`.
+#[derive(Args, Debug)]
+pub struct ScenarioArguments {
+    /// A shipped scenario (hello, churn, ...) or a file
+    #[arg(requires = "url")]
+    pub name: Option<String>,
+    /// http://host[:port]
+    pub url: Option<String>,
+    /// Another duration than the scenario's
+    #[arg(long, value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `loadtest compare`.
+#[derive(Args, Debug)]
+pub struct CompareArguments {
+    /// NAME=http://host[:port] of servers that run
+    #[arg(value_parser = named, required_unless_present = "start")]
+    pub servers: Vec<(String, String)>,
+    /// NAME=COMMAND of a server to start and to end, several times; in it {addr} becomes the
+    /// address and port to listen on, {port} the port
+    #[arg(long, value_parser = named)]
+    pub start: Vec<(String, String)>,
+    /// NAME=PID of a server that runs here, for its processor time
+    #[arg(long, value_parser = named)]
+    pub pid: Vec<(String, String)>,
+    /// The one beside which the others are put [default: the first that runs, or is started]
+    #[arg(long)]
+    pub baseline: Option<String>,
+    /// A shipped scenario (hello, churn, ...) or a file
+    #[arg(long, default_value = "hello")]
+    pub scenario: String,
+    /// Rounds; below 5 no difference is shown
+    #[arg(long, default_value_t = 11, value_parser = at_least_one)]
+    pub rounds: usize,
+    /// Another duration of a round than the scenario's
+    #[arg(long, value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// What the order of the servers in each round follows from
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Folder for report.html, report.md and report.json, and what started servers print
+    #[arg(long, default_value = "target/compare")]
+    pub out: PathBuf,
+    /// Print the report as JSON instead of Markdown
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl CompareArguments {
+    /// The plan these arguments describe.
+    ///
+    /// # Errors
+    /// There is no such scenario, or it is not one.
+    pub fn plan(&self) -> Result<ComparePlan> {
+        let mut scenario = shipped::find(&self.scenario)?;
+        scenario.duration = self.duration.unwrap_or(scenario.duration);
+        Ok(ComparePlan { scenario, rounds: self.rounds, seed: self.seed, has_bar: true })
+    }
+
+    /// The servers, of which some are started, with the baseline first.
+    ///
+    /// # Errors
+    /// Names do not fit, or a server does not start.
+    pub fn targets(&self) -> Result<Vec<Target>> {
+        let mut names: Vec<_> =
+            self.servers.iter().chain(&self.start).map(|(name, _)| name.clone()).collect();
+        let baseline = self.baseline.as_ref().or(names.first()).cloned();
+        let baseline = baseline.filter(|name| names.contains(name));
+        let baseline = baseline.context("--baseline is not one of the servers")?;
+        names.sort();
+        names.dedup();
+        let count = self.servers.len() + self.start.len();
+        ensure!(names.len() == count, "two servers of one name");
+        std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
+        let mut targets = Vec::with_capacity(count);
+        for (name, base) in &self.servers {
+            ensure!(base.starts_with("http://"), "{name}={base}: not http://");
+            let pid = self.pid.iter().find(|(of, _)| of == name);
+            let pid = pid.map(|(_, pid)| pid.parse().with_context(|| format!("--pid {name}")));
+            targets.push(Target::running(name.clone(), base, pid.transpose()?));
+        }
+        for (name, command) in &self.start {
+            let log = self.out.join(format!("{name}.log"));
+            targets.push(Target::start(name.clone(), command, &log)?);
+        }
+        targets.sort_by_key(|target| target.name != baseline);
+        Ok(targets)
     }
 }
 
 /// `loadtest soak`.
 #[derive(Args, Debug)]
 pub struct SoakArguments {
-    /// What every scenario takes.
-    #[command(flatten)]
-    pub shared: SharedArguments,
-    /// Start this server (target/release/wskhttpd) instead of using one that runs, again and again
-    #[arg(long, conflicts_with = "urls")]
+    /// http://host[:port] of a server that runs
+    #[arg(required_unless_present = "start")]
+    pub url: Option<String>,
+    /// Start this server (target/release/wskhttpd) instead, again and again
+    #[arg(long, conflicts_with = "url")]
     pub start: Option<PathBuf>,
+    /// The scenario of each round, shipped or a file
+    #[arg(long, default_value = "soak")]
+    pub scenario: String,
     /// How long
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1440))]
     pub minutes: u64,
-    /// One round of everything; a server is asked what it holds after each
+    /// One round; a server is asked what it holds after each
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub round: Duration,
     /// Rounds until the server is ended and started again
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..))]
     pub rounds_per_life: u32,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl SoakArguments {
     /// The plan these arguments describe.
-    pub fn plan(self) -> SoakPlan {
-        SoakPlan {
-            start: self.start,
+    ///
+    /// # Errors
+    /// There is no such scenario, or it is not one.
+    pub fn plan(self) -> Result<SoakPlan> {
+        let server = match (self.start, self.url) {
+            (Some(program), _) => Subject::Program(program),
+            (None, url) => Subject::Running(url.context("neither a URL nor a server to start")?),
+        };
+        Ok(SoakPlan {
+            scenario: Scenario { duration: self.round, ..shipped::find(&self.scenario)? },
+            server,
             duration: Duration::from_mins(self.minutes),
-            round: self.round,
             rounds_per_life: self.rounds_per_life,
-            plan: self.shared.plan(1),
-        }
+        })
     }
 }
 
@@ -222,6 +361,30 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(number) if (1..=1_000_000).contains(&number) => Ok(number),
         _ => Err("a number from 1 to 1000000".to_owned()),
     }
+}
+
+/// NAME=VALUE; the name is also that of a file.
+fn named(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("not NAME=VALUE")?;
+    let is_name = |name: &str| {
+        name.chars().all(|c| c.is_ascii_alphanumeric() || "-_. ".contains(c))
+            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+    };
+    if !is_name(name) || value.is_empty() {
+        return Err("NAME of letters, digits, `-`, `_`, `.` and spaces, `=`, a value".to_owned());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.01..=10_000_000.0).contains(&rate) => Ok(rate),
+        _ => Err("a number from 0.01 to 10000000".to_owned()),
+    }
+}
+
+fn duration_or_none(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { duration(text) }
 }
 
 /// `5s`, `500ms`, `2m`; a bare number is seconds. From 1 ms to a day.
@@ -263,15 +426,13 @@ mod tests {
         let url = "http://127.0.0.1/";
         let plan = |arguments: &[&str]| {
             let words = ["loadtest", "run", url].into_iter().chain(arguments.iter().copied());
-            match Arguments::try_parse_from(words)?.scenario {
-                Scenario::Run(run) => Ok::<_, clap::Error>(run.plan().bound),
-                Scenario::Hold(_) | Scenario::Churn(_) | Scenario::Soak(_) => {
-                    panic!("not the scenario asked for")
-                }
+            match Arguments::try_parse_from(words)?.task {
+                Task::Run(run) => Ok::<_, clap::Error>(run.plan().bound),
+                _ => panic!("not the task asked for"),
             }
         };
         assert_eq!(plan(&[]).expect("plan"), Bound::Duration(Duration::from_secs(5)));
-        assert_eq!(plan(&["--requests", "9", "--rate-off"]).expect("plan"), Bound::Requests(9));
+        assert_eq!(plan(&["--requests", "9"]).expect("plan"), Bound::Requests(9));
         assert!(plan(&["--requests", "9", "--duration", "1s"]).is_err());
         assert!(plan(&["--connections", "0"]).is_err());
     }

@@ -1,44 +1,27 @@
-//! A load generator that believes nothing: every answer is framed by its Content-Length, its
-//! status is compared, and its content is compared byte for byte with the first answer's.
+//! A load generator that believes nothing, and a comparison that claims little: every answer is
+//! checked, and a difference is named only where the measurement shows one.
 //!
 //! | module | what |
 //! |---|---|
-//! | [`plan`] | what every scenario is given |
-//! | [`site`] | where to connect, what to ask, what the right answer is |
-//! | [`run`] | scenario: closed loop over keep-alive connections |
-//! | [`hold`] | scenario: many connections opened, held, and answered again |
-//! | [`churn`] | scenario: a connection for each request, also of clients that leave rudely |
-//! | [`soak`] | scenario: all of them at once, over several lives of a server |
-//! | [`server`] | the server as a process of the scenario's own |
-//! | [`response`] | one connection's incoming bytes, taken apart and checked |
-//! | [`connection`] | one non-blocking keep-alive connection |
-//! | [`fault`] | what can go wrong, by class |
-//! | [`tally`] | what a scenario counts while it runs |
-//! | [`report`] | what it prints at the end |
-//! | [`descriptors`] | the limit on open files |
+//! | [`generator`] | load: requests out, answers in, each checked and counted |
+//! | [`scenario`] | loads side by side, as a file says |
+//! | [`compare`] | a scenario against several servers in turn, and the report of it |
+//! | [`soak`] | a scenario again and again, over several lives of a server |
+//! | [`server`] | that server, as a process of one's own |
 //! | [`interrupt`] | Ctrl-C |
 //! | [`progress`] | the bar on a terminal |
 //! | [`cli`] | arguments |
 //!
-//! A scenario is a plan (its arguments), a function from plan and [`site::Site`] to
-//! [`report::Report`], and a subcommand in [`cli`]; [`connection::Connection`] and
-//! [`tally::Tally`] are what scenarios share.
+//! A kind of load is a plan, a function from it to [`generator::report::Report`], and a subcommand
+//! in [`cli`]; a scenario is a file.
 
 #![forbid(unsafe_code)]
 
-pub mod churn;
 pub mod cli;
-pub mod connection;
-pub mod descriptors;
-pub mod fault;
-pub mod hold;
+pub mod compare;
+pub mod generator;
 pub mod interrupt;
-pub mod plan;
 pub mod progress;
-pub mod report;
-pub mod response;
-pub mod run;
+pub mod scenario;
 pub mod server;
-pub mod site;
 pub mod soak;
-pub mod tally;

@@ -10,9 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub struct Bar(Option<ProgressBar>);
 
 impl Bar {
-    /// A bar that is full at `full`.
-    pub fn new(full: u64) -> Self {
-        if !std::io::stderr().is_terminal() {
+    /// A bar that is full at `full`, if one is wanted.
+    pub fn new(is_wanted: bool, full: u64) -> Self {
+        if !is_wanted || !std::io::stderr().is_terminal() {
             return Self(None);
         }
         let bar = ProgressBar::new(full.max(1));

@@ -1,22 +1,18 @@
-//! Scenario: everything at once, for as long as asked. Keep-alive connections, pipelines, a
-//! connection for each request, rude clients, slow ones and held ones run side by side in rounds.
-//! A server of the scenario's own is asked after each round what it holds, and is ended and started
-//! again, in another accept mode, after several.
+//! Everything at once, for as long as asked: rounds of a scenario, `soak` unless another is named.
+//! A server of its own is asked after each round what it holds, and is ended and started again, in
+//! another accept mode, after several.
 
 use std::fmt;
 use std::path::PathBuf;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::churn::{ChurnPlan, churn};
-use crate::hold::{HoldPlan, hold};
+use crate::generator::report::End;
 use crate::interrupt::Interrupt;
-use crate::plan::Plan;
-use crate::report::{End, Report};
-use crate::run::{Bound, RunPlan, run};
+use crate::scenario::file::Scenario;
+use crate::scenario::play::{Played, play};
 use crate::server::{Memory, Server};
 
 /// How much more a server may hold after the last round of a life than after the first: what its
@@ -27,25 +23,27 @@ pub const GROWTH_OCTETS_MAX: u64 = 256 * 1024;
 pub const PEAK_GROWTH_PART: u64 = 8;
 /// One life each, over and over.
 const MODES: [&str; 3] = ["conditional", "event", "irp"];
-/// Paths of the sample site, for a server of the scenario's own.
-const PATHS: [&str; 4] = ["", "hello.txt", "health", "4k.bin"];
-/// What slow clients wait between two pieces.
-const PACE: Duration = Duration::from_millis(20);
-const HELD: usize = 200;
 
 /// What to do, to whom, for how long.
 #[derive(Clone, Debug)]
 pub struct SoakPlan {
-    /// What all scenarios share; without URLs there is a program.
-    pub plan: Plan,
-    /// The server to start.
-    pub start: Option<PathBuf>,
+    /// What each round is.
+    pub scenario: Scenario,
+    /// Whom to ask.
+    pub server: Subject,
     /// All of it.
     pub duration: Duration,
-    /// One round.
-    pub round: Duration,
     /// Rounds in the life of a server, at least 2.
     pub rounds_per_life: u32,
+}
+
+/// Whom to ask.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// A server that runs, at this URL without a path.
+    Running(String),
+    /// A program to start again and again.
+    Program(PathBuf),
 }
 
 /// A server from its start to its end.
@@ -101,21 +99,28 @@ impl SoakReport {
             && self.lives.iter().all(|life| life.is_flat() && life.is_ledger_zero)
     }
 
-    fn add(&mut self, reports: &[Report]) {
+    fn add(&mut self, played: &Played) {
         self.rounds += 1;
-        for report in reports {
+        for report in &played.reports {
             self.answers += report.answers;
             self.errors += report.errors;
             if self.first_error.is_none() {
-                let scenario = report.subject.scenario;
+                let load = &report.subject.load;
                 self.first_error = report
                     .errors_by_class
                     .iter()
                     .next()
-                    .map(|(class, line)| format!("{scenario}: {class}: {}", line.first));
+                    .map(|(class, line)| format!("{load}: {class}: {}", line.first));
             }
             if report.end == End::TooManyErrors {
                 self.end = End::TooManyErrors;
+            }
+        }
+        for beside in &played.beside {
+            self.errors += beside.failures;
+            if self.first_error.is_none() {
+                let said = beside.first.as_ref();
+                self.first_error = said.map(|said| format!("{}: {said}", beside.command));
             }
         }
     }
@@ -138,7 +143,7 @@ impl fmt::Display for SoakReport {
     }
 }
 
-/// Runs the scenario.
+/// Runs it.
 ///
 /// # Errors
 /// It could not start, or its server ended by itself. What goes wrong else is in the report.
@@ -158,58 +163,37 @@ pub fn soak(plan: &SoakPlan, interrupt: &Interrupt) -> Result<SoakReport> {
         started.elapsed() >= plan.duration || interrupt.is_raised() || report.end != End::Completed
     };
     while !is_over(&report) {
-        match (&plan.start, modes.next()) {
-            (Some(program), Some(mode)) => {
-                let settings = [format!("AcceptMode={mode}"), "MaxConnectionsPerAddress=0".into()];
-                let server = Server::start(program, &settings)?;
-                let urls = PATHS.iter().map(|path| format!("{}{path}", server.url)).collect();
-                let of_life = Plan { urls, ..plan.plan.clone() };
-                let mut held = Vec::new();
-                // A life has two rounds at least, or there is nothing to compare.
-                let rounds_max = plan.rounds_per_life.max(2);
-                while (held.len() < 2 || !is_over(&report)) && held.len() < rounds_max as usize {
-                    report.add(&mix(&of_life, plan.round, interrupt)?);
-                    held.push(server.quiet_memory()?);
-                }
-                let (first, last) = held.first().zip(held.last()).context("no round")?;
-                report.lives.push(Life {
-                    mode,
-                    rounds: u32::try_from(held.len())?,
-                    first: *first,
-                    last: *last,
-                    is_ledger_zero: server.stop()?,
-                });
+        let program = match &plan.server {
+            Subject::Program(program) => program,
+            Subject::Running(base) => {
+                report.add(&play(&plan.scenario, base, false, interrupt)?);
+                continue;
             }
-            _ => report.add(&mix(&plan.plan, plan.round, interrupt)?),
+        };
+        let mode = modes.next().context("no mode")?;
+        let settings = [format!("AcceptMode={mode}"), "MaxConnectionsPerAddress=0".into()];
+        let server = Server::start(program, &settings)?;
+        let mut held = Vec::new();
+        // A life has two rounds at least, or there is nothing to compare.
+        let rounds_max = plan.rounds_per_life.max(2);
+        while (held.len() < 2 || !is_over(&report)) && held.len() < rounds_max as usize {
+            report.add(&play(&plan.scenario, &server.url, false, interrupt)?);
+            held.push(server.quiet_memory()?);
         }
+        let (first, last) = held.first().zip(held.last()).context("no round")?;
+        report.lives.push(Life {
+            mode,
+            rounds: u32::try_from(held.len())?,
+            first: *first,
+            last: *last,
+            is_ledger_zero: server.stop()?,
+        });
     }
     report.elapsed_s = started.elapsed().as_secs_f64();
     if interrupt.is_raised() {
         report.end = End::Interrupted;
     }
     Ok(report)
-}
-
-/// One round: everything side by side.
-fn mix(plan: &Plan, round: Duration, interrupt: &Interrupt) -> Result<Vec<Report>> {
-    let of = |connections| Plan { connections, ..plan.clone() };
-    let bound = Bound::Duration(round);
-    let runs = [(16, 1), (4, 16)].map(|(connections, pipeline)| RunPlan {
-        plan: of(connections),
-        threads: 1,
-        pipeline,
-        bound,
-    });
-    let churns = [(false, Duration::ZERO), (true, Duration::ZERO), (false, PACE)]
-        .map(|(rude, pace)| ChurnPlan { plan: of(8), bound, rude, pace });
-    let held = HoldPlan { plan: of(HELD), hold: round };
-    thread::scope(|scope| {
-        let mut threads = vec![scope.spawn(|| hold(&held, interrupt))];
-        threads.extend(runs.iter().map(|plan| scope.spawn(|| run(plan, interrupt))));
-        threads.extend(churns.iter().map(|plan| scope.spawn(|| churn(plan, interrupt))));
-        let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
-        joined.map(|report| report.ok().context("a scenario panicked")?).collect()
-    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use std::thread;
 use flate2::{Compression, GzBuilder};
 use http1::Coding;
 
+use super::{Progress, Watch};
+
 /// Content in a coding other than identity.
 pub(super) type Compressed = (Coding, Vec<u8>);
 
@@ -41,10 +43,22 @@ pub(super) fn one(content: &[u8]) -> Vec<Compressed> {
     kept
 }
 
-/// The same for many, on all processors; `None` stays `None`.
-pub(super) fn all(contents: &[Option<&[u8]>]) -> Vec<Vec<Compressed>> {
+/// The same for many, on all processors; `None` stays `None`. `watch` is told before and after each
+/// one, in order.
+pub(super) fn all(contents: &[Option<&[u8]>], watch: Watch<'_>) -> Vec<Vec<Compressed>> {
     let done: Vec<Mutex<Vec<Compressed>>> = contents.iter().map(|_| Mutex::default()).collect();
     let next = AtomicUsize::new(0);
+    let (files, bytes) = (contents.len(), contents.iter().flatten().map(|c| c.len()).sum());
+    let progress = Mutex::new(Progress { files, files_done: 0, bytes, bytes_done: 0 });
+    let tell = |files: usize, bytes: usize| {
+        // Under the lock, so that no number is told after a greater one.
+        if let Ok(mut progress) = progress.lock() {
+            progress.files_done += files;
+            progress.bytes_done += bytes;
+            watch(*progress);
+        }
+    };
+    tell(0, 0);
     let work = || {
         while let Some((content, place)) = {
             let index = next.fetch_add(1, Ordering::Relaxed);
@@ -53,6 +67,7 @@ pub(super) fn all(contents: &[Option<&[u8]>]) -> Vec<Vec<Compressed>> {
             if let (Some(content), Ok(mut place)) = (content, place.lock()) {
                 *place = one(content);
             }
+            tell(1, content.map_or(0, <[u8]>::len));
         }
     };
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(contents.len());

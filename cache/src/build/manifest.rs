@@ -60,6 +60,17 @@ pub(super) struct Declared {
     pub(super) fields: Vec<Field>,
     /// Name of the health endpoint; empty = none.
     pub(super) health: String,
+    /// What it answers when it drains and when it is down.
+    pub(super) not_up: [State; 2],
+}
+
+/// What a health endpoint answers that is not up.
+pub(super) struct State {
+    pub(super) status: u16,
+    pub(super) content_type: Option<String>,
+    pub(super) body: String,
+    /// The connection ends behind it.
+    pub(super) closes: bool,
 }
 
 /// Where the content of a declared response comes from.
@@ -107,6 +118,18 @@ struct Table {
     headers: BTreeMap<String, Spanned<String>>,
     redirect: Option<Spanned<String>>,
     health: Option<Spanned<String>>,
+    drain: Option<Spanned<StateTable>>,
+    down: Option<Spanned<StateTable>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct StateTable {
+    status: Option<Spanned<u16>>,
+    body: Option<String>,
+    content_type: Option<Spanned<String>>,
+    #[serde(default)]
+    close: bool,
 }
 
 /// Reads the configuration `bytes` of `file`.
@@ -152,7 +175,7 @@ struct Reader<'r> {
 
 impl Reader<'_> {
     fn response(&self, table: Spanned<Table>) -> Result<Declared, BuildError> {
-        let table = table.into_inner();
+        let mut table = table.into_inner();
         let (path, host) = self.key(&table)?;
         let status = self.status(&table)?;
         let fields = self.fields(&table.headers)?;
@@ -170,9 +193,14 @@ impl Reader<'_> {
             .map(|value| self.field_value("response.content-type", value))
             .transpose()?;
         let health = self.health(&table, status)?;
+        let is_health = !health.is_empty();
+        let not_up = [
+            self.state("drain", "draining", is_health, table.drain.take())?,
+            self.state("down", "down", is_health, table.down.take())?,
+        ];
         let line = self.line(&table.path.span());
         let source = self.source(table, status)?;
-        Ok(Declared { line, host, path, status, source, content_type, fields, health })
+        Ok(Declared { line, host, path, status, source, content_type, fields, health, not_up })
     }
 
     fn key(&self, table: &Table) -> Result<(String, String), BuildError> {
@@ -223,6 +251,36 @@ impl Reader<'_> {
             return refuse("a health endpoint has its own Cache-Control");
         }
         Ok(name.get_ref().clone())
+    }
+
+    fn state(
+        &self,
+        name: &str,
+        text: &str,
+        is_health: bool,
+        table: Option<Spanned<StateTable>>,
+    ) -> Result<State, BuildError> {
+        if let Some(table) = table.as_ref().filter(|_| !is_health) {
+            let key = format!("response.{name}");
+            return Err(self.refuse(&table.span(), &key, "only a health endpoint has states"));
+        }
+        let table = table.map(Spanned::into_inner).unwrap_or_default();
+        if let Some(status) = &table.status
+            && (!matches!(status.get_ref(), 200..300 | 400..600)
+                || matches!(status.get_ref(), 204..207 | 401 | 405 | 407 | 426))
+        {
+            let why = "must be 2xx, 4xx or 5xx, and one that has content and needs no other field";
+            return Err(self.refuse(&status.span(), &format!("response.{name}.status"), why));
+        }
+        let key = format!("response.{name}.content-type");
+        let content_type = table.content_type.as_ref();
+        let content_type = content_type.map(|value| self.field_value(&key, value)).transpose()?;
+        Ok(State {
+            status: table.status.map_or(503, Spanned::into_inner),
+            content_type,
+            body: table.body.unwrap_or_else(|| format!("{text}\n")),
+            closes: table.close,
+        })
     }
 
     fn source(&self, table: Table, status: u16) -> Result<Source, BuildError> {

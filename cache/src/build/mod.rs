@@ -68,6 +68,22 @@ pub struct Summary {
     pub bytes: usize,
 }
 
+/// How far compressing the files is, which is what takes the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Files in all.
+    pub files: usize,
+    /// Files that are done.
+    pub files_done: usize,
+    /// Octets to compress, in all.
+    pub bytes: usize,
+    /// Octets of those files that are done.
+    pub bytes_done: usize,
+}
+
+/// Is told of progress, from several threads but never from two at once.
+pub type Watch<'w> = &'w (dyn Fn(Progress) + Sync);
+
 /// Something left out or doubtful.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
@@ -88,13 +104,25 @@ impl fmt::Display for Warning {
 /// # Errors
 /// The first thing that cannot be represented, with the file named.
 pub fn build_folder(dir: &Path, options: &Options) -> Result<Built, BuildError> {
+    build_folder_watched(dir, options, &|_| {})
+}
+
+/// As [`build_folder`]; `watch` is told how far it is.
+///
+/// # Errors
+/// The same.
+pub fn build_folder_watched(
+    dir: &Path,
+    options: &Options,
+    watch: Watch<'_>,
+) -> Result<Built, BuildError> {
     let folder = Folder::open(dir)?;
     let manifest = match folder.manifest(MANIFEST_BYTES_MAX)? {
         Some(bytes) => manifest::parse(&folder.manifest_file(), &bytes)?,
         None => Manifest::default(),
     };
     let mut build = Build::new(&folder, &manifest, options);
-    build.files()?;
+    build.files(watch)?;
     for declared in &manifest.declared {
         build.declared(declared)?;
     }
@@ -156,7 +184,7 @@ impl<'b> Build<'b> {
         }
     }
 
-    fn files(&mut self) -> Result<(), BuildError> {
+    fn files(&mut self, watch: Watch<'_>) -> Result<(), BuildError> {
         let named = self.manifest.declared.iter().filter_map(|declared| match &declared.source {
             Source::File(named) => Some(named),
             _ => None,
@@ -176,7 +204,7 @@ impl<'b> Build<'b> {
             .iter()
             .map(|(_, _, contents, compresses)| compresses.then_some(&contents.bytes[..]))
             .collect();
-        let compressed = compress::all(&to_compress);
+        let compressed = compress::all(&to_compress, watch);
         for ((file, path, contents, _), compressed) in read.into_iter().zip(compressed) {
             let shape = Representation::default();
             let answer = self.representation(&file, contents, Some(compressed), &shape)?;
@@ -217,17 +245,14 @@ impl<'b> Build<'b> {
             status: declared.status,
             content_type: declared.content_type.as_deref(),
             fields: &declared.fields,
-            is_health: !declared.health.is_empty(),
         };
         let answer = match &declared.source {
+            _ if !declared.health.is_empty() => self.health(declared)?,
             Source::File(named) => {
                 let (file, contents) = self.read_named("response.file", named)?;
                 self.representation(&file, contents, None, &shape)?
             }
             Source::Text(text) => self.text(&manifest_file, text.clone().into_bytes(), &shape)?,
-            Source::Default if shape.is_health => {
-                self.text(&manifest_file, b"ok\n".to_vec(), &shape)?
-            }
             Source::Default => {
                 let text = head::default_text(declared.status).into_bytes();
                 self.text(&manifest_file, text, &shape)?

@@ -7,7 +7,7 @@ use http1::Coding;
 use super::compress::{self, Compressed};
 use super::folder::Contents;
 use super::head::{self, Field, Lines, NO_STORE, PLAIN};
-use super::manifest::{self, Named};
+use super::manifest::{self, Declared, Named, Source, State};
 use super::write::{Answer, Prepared, WriteError};
 use super::{Answered, Build, BuildError};
 
@@ -21,12 +21,11 @@ pub(super) struct Representation<'r> {
     /// `None` = by the name of the file, or plain text.
     pub(super) content_type: Option<&'r str>,
     pub(super) fields: &'r [Field],
-    pub(super) is_health: bool,
 }
 
 impl Default for Representation<'_> {
     fn default() -> Self {
-        Self { status: 200, content_type: None, fields: &[], is_health: false }
+        Self { status: 200, content_type: None, fields: &[] }
     }
 }
 
@@ -54,12 +53,59 @@ impl<'b> Build<'b> {
         bytes: Vec<u8>,
         shape: &Representation<'_>,
     ) -> Result<Answer, BuildError> {
+        self.check_length(file, &bytes)?;
+        let shape = Representation { content_type: shape.content_type.or(Some(PLAIN)), ..*shape };
+        self.content(file, bytes, None, None, &shape)
+    }
+
+    fn check_length(&self, file: &Path, bytes: &[u8]) -> Result<(), BuildError> {
         let bytes_max = self.limits.response_bytes_max;
         if bytes.len() > bytes_max {
             return Err(BuildError::TooLarge { file: file.to_owned(), bytes_max });
         }
-        let shape = Representation { content_type: shape.content_type.or(Some(PLAIN)), ..*shape };
-        self.content(file, bytes, None, None, &shape)
+        Ok(())
+    }
+
+    /// What a health endpoint answers, state by state. It is asked for often and never about: no
+    /// validators, no variants, nothing that a cache may keep.
+    pub(super) fn health(&mut self, declared: &Declared) -> Result<Answer, BuildError> {
+        let manifest_file = self.folder.manifest_file();
+        let (content_type, up) = match &declared.source {
+            Source::File(named) => {
+                let (file, contents) = self.read_named("response.file", named)?;
+                (head::content_type(&file), Some(contents.bytes))
+            }
+            Source::Text(text) => (PLAIN.to_owned(), Some(text.clone().into_bytes())),
+            Source::Nothing => (PLAIN.to_owned(), None),
+            Source::Default | Source::Redirect(_) => (PLAIN.to_owned(), Some(b"ok\n".to_vec())),
+        };
+        let content_type = declared.content_type.clone().unwrap_or(content_type);
+        let mut state = |status, content_type: &str, bytes: Option<Vec<u8>>, closes| {
+            if let Some(bytes) = &bytes {
+                self.check_length(&manifest_file, bytes)?;
+            }
+            let body = bytes.map(|bytes| self.draft.body(bytes).0);
+            let lines = Lines {
+                status,
+                content_type: body.map(|_| content_type),
+                content_length: body.map(|body| self.draft.body_bytes(body)),
+                cache_control: Some(NO_STORE),
+                server: self.manifest.server.as_deref(),
+                fields: &declared.fields,
+                ..Lines::default()
+            };
+            let prepared = Prepared::without_validators(lines.to_head(), body);
+            Ok(Prepared { closes, ..prepared })
+        };
+        let up = state(declared.status, &content_type, up, false)?;
+        let [drain, down] = &declared.not_up;
+        let mut other = |other: &State| {
+            let content_type = other.content_type.as_deref().unwrap_or(PLAIN);
+            state(other.status, content_type, Some(other.body.clone().into_bytes()), other.closes)
+        };
+        let states = [up, other(drain)?, other(down)?];
+        let image_error = |source| BuildError::Image { file: manifest_file, source };
+        self.draft.health(states).map_err(image_error)
     }
 
     fn content(
@@ -71,22 +117,21 @@ impl<'b> Build<'b> {
         shape: &Representation<'_>,
     ) -> Result<Answer, BuildError> {
         // Conditions are for answers that are otherwise 200 (RFC 9110 section 13.2.1), and so are
-        // ranges. What is asked for as often as a health endpoint is not to vary.
-        let has_validators = shape.status == 200 && !shape.is_health;
+        // ranges.
+        let has_validators = shape.status == 200;
         let may_compress = has_validators && shape.content_type.is_some_and(|t| self.compresses(t));
         let compressed = match compressed {
             Some(compressed) => compressed,
             None if may_compress => compress::one(&bytes),
             None => Vec::new(),
         };
-        let cache_control = if shape.is_health { NO_STORE } else { self.default_cache_control() };
         let lines = Lines {
             status: shape.status,
             content_type: shape.content_type,
             varies_by_coding: !compressed.is_empty(),
             last_modified: modified.filter(|_| has_validators),
             accepts_ranges: has_validators,
-            cache_control: Some(cache_control),
+            cache_control: Some(self.default_cache_control()),
             server: self.manifest.server.as_deref(),
             fields: shape.fields,
             ..Lines::default()
@@ -123,6 +168,7 @@ impl<'b> Build<'b> {
             last_modified: lines.last_modified,
             not_modified: has_validators.then(|| lines.to_not_modified()),
             partial: has_validators.then(|| lines.to_partial()),
+            closes: false,
         }
     }
 
@@ -165,10 +211,9 @@ impl<'b> Build<'b> {
 
     /// An answer without content: 204.
     pub(super) fn nothing(&mut self, shape: &Representation<'_>) -> Result<Answer, BuildError> {
-        let cache_control = if shape.is_health { NO_STORE } else { self.default_cache_control() };
         let lines = Lines {
             status: shape.status,
-            cache_control: Some(cache_control),
+            cache_control: Some(self.default_cache_control()),
             server: self.manifest.server.as_deref(),
             fields: shape.fields,
             ..Lines::default()

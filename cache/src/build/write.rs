@@ -14,7 +14,9 @@ use crate::layout::{
     MAGIC, NONE, PACKED_ALIGN, PACKED_BYTES_MAX, PAGE_BYTES, RESPONSE_BYTES, ResponseRecord,
     Section, Span, header, octet_of_coding, widen,
 };
-use crate::limits::{HEALTH_NAME_BYTES_MAX, HOST_BYTES_MAX, Limits, PATH_BYTES_MAX};
+use crate::limits::{
+    HEALTH_NAME_BYTES_MAX, HEALTH_NAMES_MAX, HEALTH_STATES, HOST_BYTES_MAX, Limits, PATH_BYTES_MAX,
+};
 
 /// A response as it goes into an image.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +33,8 @@ pub struct Prepared {
     pub not_modified: Option<Vec<u8>>,
     /// Head of the 206, likewise; without Content-Length and Content-Range.
     pub partial: Option<Vec<u8>>,
+    /// The connection ends behind it, if it is of a health endpoint.
+    pub closes: bool,
 }
 
 impl Prepared {
@@ -43,6 +47,7 @@ impl Prepared {
             last_modified: None,
             not_modified: None,
             partial: None,
+            closes: false,
         }
     }
 }
@@ -51,10 +56,11 @@ impl Prepared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Body(usize);
 
-/// Responses that a draft holds: one or more variants.
+/// Responses that a draft holds: one or more variants, or the states of a health endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     response: u32,
+    /// 0 for states.
     variants: u8,
 }
 
@@ -69,7 +75,10 @@ pub struct Draft {
     responses: Vec<ResponseRecord>,
     /// Index into `bodies` for each response: offsets are known only at the end.
     response_bodies: Vec<Option<Body>>,
-    answers: HashMap<Vec<Prepared>, Answer>,
+    /// By their responses, and whether these are states.
+    answers: HashMap<(bool, Vec<Prepared>), Answer>,
+    /// Numbers of the names of health endpoints, from 1.
+    health_numbers: HashMap<String, u8>,
     entries: Vec<EntryRecord>,
     errors: Vec<(u16, u32)>,
     options: u32,
@@ -103,12 +112,25 @@ impl Draft {
     /// If a head is malformed or the draft is full. That there is a variant at all, and that the
     /// heads agree with the bodies, is seen when the draft is finished.
     pub fn answer(&mut self, variants: &[Prepared]) -> Result<Answer, WriteError> {
-        if let Some(answer) = self.answers.get(variants) {
+        let count = u8::try_from(variants.len()).map_err(|_| WriteError::Full("variants"))?;
+        self.responses(variants.to_vec(), count)
+    }
+
+    /// Holds what a health endpoint answers when it is up, drains, and is down.
+    ///
+    /// # Errors
+    /// If a head is malformed or the draft is full.
+    pub fn health(&mut self, states: [Prepared; HEALTH_STATES]) -> Result<Answer, WriteError> {
+        self.responses(states.into(), 0)
+    }
+
+    fn responses(&mut self, all: Vec<Prepared>, variants: u8) -> Result<Answer, WriteError> {
+        let key = (variants == 0, all);
+        if let Some(answer) = self.answers.get(&key) {
             return Ok(*answer);
         }
-        let count = u8::try_from(variants.len()).map_err(|_| WriteError::Full("variants"))?;
-        let mut records = Vec::with_capacity(variants.len());
-        for variant in variants {
+        let mut records = Vec::with_capacity(key.1.len());
+        for variant in &key.1 {
             let mut record = self.record(&variant.head, variant)?;
             if let Some(head) = &variant.not_modified {
                 let not_modified = self.record(head, variant)?;
@@ -124,16 +146,17 @@ impl Draft {
         for (record, body) in records {
             self.push(record, body)?;
         }
-        let answer = Answer { response, variants: count };
-        self.answers.insert(variants.to_vec(), answer);
+        let answer = Answer { response, variants };
+        self.answers.insert(key, answer);
         Ok(answer)
     }
 
     /// Lets `answer` answer `path` on `host` (in lower case; empty = any host). `health` is the
-    /// name of a health endpoint, empty for none.
+    /// name of a health endpoint, whose states `answer` holds then; empty for none.
     ///
     /// # Errors
-    /// If the draft is full or a name is too long for it.
+    /// If the draft is full or a name is too long for it. That a health endpoint has states, and
+    /// nothing else has, is seen when the draft is finished.
     pub fn entry(
         &mut self,
         host: &str,
@@ -147,15 +170,31 @@ impl Draft {
         if host.len() > HOST_BYTES_MAX || health.len() > HEALTH_NAME_BYTES_MAX {
             return Err(WriteError::Full("octets of name"));
         }
+        let health_number = self.health_number(health)?;
         let record = EntryRecord {
             path: self.append(path.as_bytes())?,
             host: self.intern(host.as_bytes())?,
             health: self.intern(health.as_bytes())?,
             response: answer.response,
             variants: answer.variants,
+            health_number,
         };
         self.entries.push(record);
         Ok(())
+    }
+
+    fn health_number(&mut self, name: &str) -> Result<u8, WriteError> {
+        if name.is_empty() {
+            return Ok(0);
+        }
+        if let Some(number) = self.health_numbers.get(name) {
+            return Ok(*number);
+        }
+        let number = self.health_numbers.len() + 1;
+        let number = u8::try_from(number).ok().filter(|_| number <= HEALTH_NAMES_MAX);
+        let number = number.ok_or(WriteError::Full("names of health endpoints"))?;
+        self.health_numbers.insert(name.to_owned(), number);
+        Ok(number)
     }
 
     /// The first variant of `answer` is what a server sends for `status` by itself.
@@ -247,6 +286,7 @@ impl Draft {
             put32(place, 12, moved(entry.health, strings));
             put16(place, 16, entry.health.length);
             place[18] = entry.variants;
+            place[19] = entry.health_number;
             put32(place, 20, entry.response);
         }
         let places = image[extents[4].0..].chunks_exact_mut(ERROR_BYTES);
@@ -312,10 +352,9 @@ impl Draft {
     /// A record for `head` with the validators of `variant`.
     fn record(&mut self, head: &[u8], variant: &Prepared) -> Result<ResponseRecord, WriteError> {
         let parsed = Head::parse(head).map_err(|at| WriteError::Head { at })?;
-        let flags = match variant.last_modified {
-            Some(_) => ResponseRecord::HAS_LAST_MODIFIED,
-            None => 0,
-        };
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        let flags = flag(variant.last_modified.is_some(), ResponseRecord::HAS_LAST_MODIFIED)
+            | flag(variant.closes, ResponseRecord::CLOSES);
         Ok(ResponseRecord {
             status: parsed.status,
             coding: octet_of_coding(variant.coding),

@@ -1,6 +1,36 @@
 //! What the driver and its tools agree on: names, control codes, records.
+//!
+//! Every request is METHOD_BUFFERED. Queries need a handle opened for reading, changes one opened
+//! for writing; the I/O manager checks that before the driver sees the request. Numbers on the wire
+//! are little-endian. Records are not versioned one by one: [`ABI_VERSION`] opens each of them,
+//! input and output, and a driver answers `STATUS_REVISION_MISMATCH` to another one's. The counters
+//! alone have their own first word, so that tools of another age can still read them.
 #![no_std]
 #![forbid(unsafe_code)]
+
+mod counters;
+mod health;
+mod latency;
+mod list;
+mod log;
+mod parameter;
+mod reject;
+mod site;
+mod state;
+mod text;
+mod wire;
+
+pub use counters::{COUNTERS_BYTES, COUNTERS_VERSION, Counter, Counters};
+pub use health::{Beat, Health, HealthEndpoint, Switch};
+pub use latency::{BUCKETS, Latency, bucket_of, upper_bound_ns};
+pub use list::{List, ListWriter, Since};
+pub use log::{Access, Method};
+pub use parameter::{Parameter, SetParameter};
+pub use reject::{Reason, Reject};
+pub use site::{LoadSite, Loaded};
+pub use state::{Holder, ServerState};
+pub use text::{Name, Octets, Path, Sentence, cut};
+pub use wire::{Reader, Record, Writer, decode, encode};
 
 /// Name of the service, and so of its registry key.
 pub const SERVICE_NAME: &str = "wskhttpd";
@@ -9,187 +39,52 @@ pub const DEVICE_NAME: &str = "\\Device\\WskHttpd";
 /// Symbolic link by which user mode opens it.
 pub const DEVICE_LINK: &str = "\\??\\WskHttpd";
 
+/// First word of every record but the counters; another meaning of any record is another version.
+pub const ABI_VERSION: u32 = 1;
+
+/// Octets of one output at most; lists that are longer are read in parts.
+pub const OUTPUT_BYTES_MAX: usize = 32 * 1024;
+
+const FILE_DEVICE_NETWORK: u32 = 0x12;
+const FILE_READ_ACCESS: u32 = 1;
+const FILE_WRITE_ACCESS: u32 = 2;
+
+/// `CTL_CODE(FILE_DEVICE_NETWORK, function, METHOD_BUFFERED, access)`.
+const fn control_code(function: u32, access: u32) -> u32 {
+    FILE_DEVICE_NETWORK << 16 | access << 14 | function << 2
+}
+
 /// Reads the counters: no input; the output is [`Counters`], encoded.
-///
-/// `CTL_CODE(FILE_DEVICE_NETWORK, 0x800, METHOD_BUFFERED, FILE_READ_ACCESS)`.
-pub const IOCTL_QUERY_COUNTERS: u32 = 0x0012_6000;
+pub const IOCTL_QUERY_COUNTERS: u32 = control_code(0x800, FILE_READ_ACCESS);
+/// Reads what is served where: no input; the output is [`ServerState`].
+pub const IOCTL_QUERY_STATE: u32 = control_code(0x801, FILE_READ_ACCESS);
+/// Reads the histogram of service times: no input; the output is [`Latency`].
+pub const IOCTL_QUERY_LATENCY: u32 = control_code(0x802, FILE_READ_ACCESS);
+/// Reads health endpoints from a position on: input [`Since`], output a [`List`] of
+/// [`HealthEndpoint`].
+pub const IOCTL_QUERY_HEALTH: u32 = control_code(0x803, FILE_READ_ACCESS);
+/// Reads parameters in force from a position on: input [`Since`], output a [`List`] of
+/// [`Parameter`].
+pub const IOCTL_QUERY_PARAMETERS: u32 = control_code(0x804, FILE_READ_ACCESS);
+/// Reads rejects from a sequence number on: input [`Since`], output a [`List`] of [`Reject`].
+pub const IOCTL_QUERY_REJECTS: u32 = control_code(0x805, FILE_READ_ACCESS);
+/// Reads the addresses with the most connections: no input; output a [`List`] of [`Holder`], most
+/// first.
+pub const IOCTL_QUERY_HOLDERS: u32 = control_code(0x806, FILE_READ_ACCESS);
+/// Reads the access log from a sequence number on: input [`Since`], output a [`List`] of
+/// [`Access`].
+pub const IOCTL_READ_LOG: u32 = control_code(0x807, FILE_READ_ACCESS);
 
-/// First word of an encoded [`Counters`]; grows when a counter is added at the end.
-pub const COUNTERS_VERSION: u64 = Counter::ALL.len() as u64;
+/// Publishes another site image: input [`LoadSite`], output [`Loaded`]. A refused image is an
+/// output that says why, not a failed request: those have no output.
+pub const IOCTL_LOAD_SITE: u32 = control_code(0x810, FILE_WRITE_ACCESS);
+/// Switches a health endpoint: input [`Switch`], no output. `NOT_FOUND` for an unknown name.
+pub const IOCTL_SWITCH_HEALTH: u32 = control_code(0x811, FILE_WRITE_ACCESS);
+/// One beat for a health endpoint: input [`Beat`], no output. `NOT_FOUND` for an unknown name.
+pub const IOCTL_BEAT: u32 = control_code(0x812, FILE_WRITE_ACCESS);
+/// Changes a parameter of the running driver: input [`SetParameter`], output a [`Sentence`] that is
+/// empty or says why not.
+pub const IOCTL_SET_PARAMETER: u32 = control_code(0x813, FILE_WRITE_ACCESS);
 
-macro_rules! counters {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)*) => {
-        /// One counter or gauge of the driver.
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        #[repr(usize)]
-        pub enum Counter { $($(#[doc = $doc])+ $variant,)* }
-
-        impl Counter {
-            /// All of them, in the order of the record.
-            pub const ALL: &'static [Counter] = &[$(Counter::$variant,)*];
-
-            /// Name, as shown and exported.
-            pub const fn name(self) -> &'static str {
-                match self { $(Counter::$variant => $name,)* }
-            }
-        }
-    };
-}
-
-counters! {
-    /// Requests answered.
-    Requests = "requests",
-    /// Responses 200 to 299.
-    Responses2xx = "responses_2xx",
-    /// Responses 300 to 399.
-    Responses3xx = "responses_3xx",
-    /// Responses 400 to 499.
-    Responses4xx = "responses_4xx",
-    /// Responses 500 to 599.
-    Responses5xx = "responses_5xx",
-    /// Requests refused before they were understood.
-    Rejected = "rejected",
-    /// Octets submitted for sending.
-    BytesSent = "bytes_sent",
-    /// Connections accepted.
-    ConnectionsAccepted = "connections_accepted",
-    /// Connections refused by `MaxConnectionsPerAddress`.
-    RefusedPerAddress = "refused_per_address",
-    /// Connections refused by `ConnectionRatePerAddress`.
-    RefusedRate = "refused_rate",
-    /// Connections refused by `DenyList`, or because `AllowList` does not have their address.
-    RefusedDenied = "refused_denied",
-    /// Connections of new addresses refused because the table of addresses was full.
-    RefusedTable = "refused_table",
-    /// Connections refused by `MaxHandshakes`.
-    RefusedHandshakes = "refused_handshakes",
-    /// Connections refused by `MaxConnections` or for want of memory; those that waited too long
-    /// included.
-    RefusedCrowded = "refused_crowded",
-    /// Of the refused connections, those that were accepted to be answered 503.
-    RefusedByAnswer = "refused_by_answer",
-    /// Connections and requests that were held for a place.
-    Held = "held",
-    /// Of those, the ones that got it.
-    HeldAdmitted = "held_admitted",
-    /// Of those, the ones that waited for `HoldMs` in vain.
-    HeldExpired = "held_expired",
-    /// Idle connections ended to make a place.
-    EndedByPressure = "ended_by_pressure",
-    /// Listening sockets that died.
-    ListenersLost = "listeners_lost",
-    /// Listening sockets opened in their stead.
-    ListenersRestored = "listeners_restored",
-    /// Connection requests that died between inspection and acceptance.
-    HandshakesAborted = "handshakes_aborted",
-    /// Heads not finished in time (answered by 408).
-    TimerHead = "timer_head",
-    /// Contents not finished in time (answered by 408).
-    TimerContent = "timer_content",
-    /// Idle connections ended.
-    TimerIdle = "timer_idle",
-    /// Connections whose peer read too slowly.
-    TimerSend = "timer_send",
-    /// Receive events that found their connection busy on another processor.
-    Collisions = "collisions",
-    /// Gauge: connections open.
-    ConnectionsOpen = "connections_open",
-    /// Gauge: connections and requests that wait for a place.
-    Waiting = "waiting",
-    /// Gauge: places of `MaxConnections` that are taken.
-    PlacesTaken = "places_taken",
-    /// Gauge: addresses with a connection or a request.
-    Addresses = "addresses",
-    /// Gauge: requests between inspection and acceptance.
-    Handshakes = "handshakes",
-    /// Gauge: connection slots allocated.
-    Slots = "slots",
-    /// Gauge: octets of one connection slot: what an idle connection holds.
-    SlotBytes = "slot_bytes",
-    /// Gauge: octets of the site image.
-    SiteBytes = "site_bytes",
-    /// Gauge: entries of the site image.
-    SiteEntries = "site_entries",
-}
-
-/// Octets of an encoded record.
-pub const COUNTERS_BYTES: usize = (1 + Counter::ALL.len()) * 8;
-
-/// A snapshot of all counters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Counters([u64; Counter::ALL.len()]);
-
-impl Default for Counters {
-    fn default() -> Self {
-        Counters([0; _])
-    }
-}
-
-impl Counters {
-    /// One value.
-    pub fn get(&self, counter: Counter) -> u64 {
-        self.0.get(counter as usize).copied().unwrap_or(0)
-    }
-
-    /// Sets one value.
-    pub fn set(&mut self, counter: Counter, value: u64) {
-        if let Some(place) = self.0.get_mut(counter as usize) {
-            *place = value;
-        }
-    }
-
-    /// Little-endian words: the version, then the values; octets written, `None` when `output` is
-    /// too small.
-    pub fn encode(&self, output: &mut [u8]) -> Option<usize> {
-        let output = output.get_mut(..COUNTERS_BYTES)?;
-        let (words, _) = output.as_chunks_mut::<8>();
-        let values = core::iter::once(&COUNTERS_VERSION).chain(&self.0);
-        for (word, value) in words.iter_mut().zip(values) {
-            *word = value.to_le_bytes();
-        }
-        Some(COUNTERS_BYTES)
-    }
-
-    /// Reads a record; counters that an older driver does not have are zero. `None` when it is
-    /// malformed.
-    pub fn decode(input: &[u8]) -> Option<Counters> {
-        let (words, rest) = input.as_chunks::<8>();
-        let (version, values) = words.split_first()?;
-        let announced = usize::try_from(u64::from_le_bytes(*version)).ok()?;
-        if !rest.is_empty() || announced != values.len() {
-            return None;
-        }
-        let mut counters = Counters::default();
-        for (place, value) in counters.0.iter_mut().zip(values) {
-            *place = u64::from_le_bytes(*value);
-        }
-        Some(counters)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_survives_the_wire_and_a_truncated_one_does_not() {
-        let mut counters = Counters::default();
-        for (at, counter) in Counter::ALL.iter().enumerate() {
-            counters.set(*counter, at as u64 + 7);
-        }
-        let mut wire = [0; COUNTERS_BYTES];
-        assert_eq!(counters.encode(&mut wire), Some(COUNTERS_BYTES));
-        assert_eq!(Counters::decode(&wire), Some(counters));
-        for length in 0..wire.len() {
-            assert_eq!(Counters::decode(&wire[..length]), None, "{length}");
-        }
-        assert_eq!(counters.encode(&mut wire[1..]), None);
-    }
-
-    #[test]
-    fn names_are_distinct() {
-        for (at, counter) in Counter::ALL.iter().enumerate() {
-            assert!(Counter::ALL[..at].iter().all(|other| other.name() != counter.name()));
-        }
-    }
-}
+// What the first tools were built with.
+const _: () = assert!(IOCTL_QUERY_COUNTERS == 0x0012_6000);

@@ -11,8 +11,9 @@ use nt_sys::mm::{
     MDL, MDL_MAPPED_TO_SYSTEM_VA, MDL_PARTIAL, MDL_SOURCE_IS_NONPAGED_POOL, PAGE_SIZE, mdl_size,
 };
 use nt_sys::ntdef::{
-    BOOLEAN, HANDLE, IO_STATUS_BLOCK, KIRQL, LARGE_INTEGER, NTSTATUS, OBJECT_ATTRIBUTES, PVOID,
-    STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING,
+    BOOLEAN, GUID, HANDLE, IO_STATUS_BLOCK, KIRQL, LARGE_INTEGER, NTSTATUS, OBJECT_ATTRIBUTES,
+    PVOID, STATUS_INSUFFICIENT_RESOURCES, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
+    UNICODE_STRING,
 };
 use nt_sys::zw::{FILE_STANDARD_INFORMATION, REG_DWORD, REG_SZ};
 
@@ -153,6 +154,10 @@ exports! {
         eprint!("{}", unsafe { CStr::from_ptr(argument) }.to_string_lossy());
         0
     }
+    fn EtwRegister(
+        _provider: *const GUID, _callback: PVOID, _context: PVOID, _handle: *mut u64
+    ) -> NTSTATUS { STATUS_INSUFFICIENT_RESOURCES }
+    fn EtwUnregister(_handle: u64) -> NTSTATUS { STATUS_SUCCESS }
     fn ExAllocatePool2(_flags: u64, octets: usize, _tag: u32) -> PVOID { allocate(octets) }
     fn ExAllocatePoolWithTag(_pool: i32, octets: usize, _tag: u32) -> PVOID { allocate(octets) }
     fn ExFreePoolWithTag(block: PVOID, _tag: u32) { free(block) }

@@ -8,7 +8,8 @@
 //!
 //! - `own`: NT's types, constants and functions as declared here
 //! - `wdk`: the same names from wdk-sys (Windows only), and `parity`, which compares the layouts
-//! - [`ex`], [`io`], [`ke`], [`mm`], [`ntdef`], [`ps`], [`zw`]: one of the two, what is inline in
+//! - [`etw`], [`ex`], [`io`], [`ke`], [`mm`], [`ntdef`], [`ps`], [`zw`]: one of the two, what is
+//!   inline in
 //!   the WDK, and functions for what lies in unions, which the two spell differently
 //! - [`wsk`]: Winsock Kernel
 #![no_std]
@@ -79,6 +80,7 @@ macro_rules! layout {
     };
 }
 
+pub mod etw;
 pub mod ex;
 pub mod io;
 pub mod ke;

@@ -8,6 +8,7 @@ use crate::{Result, bug_check};
 
 struct Counted<T> {
     references: AtomicUsize,
+    tag: Tag,
     value: T,
 }
 
@@ -17,7 +18,6 @@ struct Counted<T> {
 /// IRQL <= DISPATCH, for dropping the last reference too.
 pub struct PoolArc<T> {
     counted: NonNull<Counted<T>>,
-    tag: Tag,
 }
 
 // SAFETY: A1; the value is shared between threads and dropped in any of them.
@@ -31,9 +31,9 @@ impl<T> PoolArc<T> {
     /// # Errors
     /// `INSUFFICIENT_RESOURCES`.
     pub fn new(tag: Tag, value: T) -> Result<PoolArc<T>> {
-        let counted = Counted { references: AtomicUsize::new(1), value };
-        let (counted, tag) = PoolBox::into_raw(PoolBox::new(tag, counted)?);
-        Ok(PoolArc { counted, tag })
+        let counted = Counted { references: AtomicUsize::new(1), tag, value };
+        let (counted, _) = PoolBox::into_raw(PoolBox::new(tag, counted)?);
+        Ok(PoolArc { counted })
     }
 
     fn counted(&self) -> &Counted<T> {
@@ -47,7 +47,7 @@ impl<T> Clone for PoolArc<T> {
         if self.counted().references.fetch_add(1, Ordering::Relaxed) > usize::MAX / 2 {
             bug_check("reference count overflow", self.counted.addr().get());
         }
-        PoolArc { counted: self.counted, tag: self.tag }
+        PoolArc { counted: self.counted }
     }
 }
 
@@ -55,8 +55,9 @@ impl<T> Drop for PoolArc<T> {
     fn drop(&mut self) {
         if self.counted().references.fetch_sub(1, Ordering::Release) == 1 {
             fence(Ordering::Acquire);
+            let tag = self.counted().tag;
             // SAFETY: A1: the count is zero, so this was the last reference.
-            drop(unsafe { PoolBox::from_raw(self.counted, self.tag) });
+            drop(unsafe { PoolBox::from_raw(self.counted, tag) });
         }
     }
 }

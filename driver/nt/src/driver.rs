@@ -27,18 +27,37 @@ pub trait Driver: Sized + Send + Sync {
     /// Takes the driver down; when it returns nothing of it runs any more.
     fn stop(self, passive: &Passive);
 
-    /// Answers a METHOD_BUFFERED request: `buffer` holds the `input` first octets of input and has
-    /// room for the output; returns the octets of output.
+    /// Answers a METHOD_BUFFERED request; octets of output, at most as many as were asked for.
     ///
     /// # Errors
     /// Completes the request.
-    fn control(
-        &self,
-        passive: &Passive,
-        code: u32,
-        input: usize,
-        buffer: &mut [u8],
-    ) -> Result<usize>;
+    fn control(&self, passive: &Passive, request: &mut Request<'_>) -> Result<usize>;
+}
+
+/// A METHOD_BUFFERED request. Input and output are in one buffer: what was put out is no longer
+/// to be read.
+pub struct Request<'b> {
+    code: u32,
+    buffer: &'b mut [u8],
+    input: usize,
+    output: usize,
+}
+
+impl Request<'_> {
+    /// Its control code.
+    pub fn code(&self) -> u32 {
+        self.code
+    }
+
+    /// What came with it.
+    pub fn input(&self) -> &[u8] {
+        self.buffer.get(..self.input).unwrap_or_default()
+    }
+
+    /// Room for what goes back.
+    pub fn output(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(..self.output).unwrap_or_default()
+    }
 }
 
 /// What the image owns while loaded.
@@ -69,9 +88,13 @@ kernel_fn! {
         // SAFETY: as above.
         let path = unsafe { WideString::copy_from(path) };
         let Some(path) = path else { return STATUS_INVALID_PARAMETER };
+        crate::trace::register(&passive);
         match load::<D>(&passive, object, path) {
             Ok(()) => STATUS_SUCCESS,
-            Err(status) => status.raw(),
+            Err(status) => {
+                crate::trace::unregister(&passive);
+                status.raw()
+            }
         }
     }
 }
@@ -161,6 +184,7 @@ kernel_fn! {
         if let Some(driver) = instance.driver.take() {
             driver.stop(&passive);
         }
+        crate::trace::unregister(&passive);
     }
 }
 
@@ -183,9 +207,10 @@ kernel_fn! {
             // zeroed behind the input, and is null only when both are zero.
             let buffer = unsafe { system_buffer(buffer.cast(), input.max(output)) };
             buffer.get_mut(input..).unwrap_or_default().fill(0);
-            let done = instance.driver.as_ref().map(|driver| {
-                driver.control(&passive, code, input, buffer).map(|used| used.min(output))
-            });
+            let mut request = Request { code, buffer, input, output };
+            let driver = instance.driver.as_ref();
+            let done = driver.map(|driver| driver.control(&passive, &mut request));
+            let done = done.map(|done| done.map(|used| used.min(output)));
             done.unwrap_or(Err(Status::INVALID_DEVICE_REQUEST))
         } else {
             Ok(0)

@@ -1,5 +1,7 @@
 //! Files, read once and whole.
-use nt_sys::ntdef::{HANDLE, IO_STATUS_BLOCK, LARGE_INTEGER, io_information};
+use nt_sys::ntdef::{
+    HANDLE, IO_STATUS_BLOCK, LARGE_INTEGER, OBJ_FORCE_ACCESS_CHECK, io_information,
+};
 use nt_sys::zw::{self, FILE_STANDARD_INFORMATION};
 
 use crate::registry::object_attributes;
@@ -7,6 +9,15 @@ use crate::{Passive, Result, Status, WideString};
 
 /// Octets asked for by one read.
 const READ_BYTES: u32 = 1 << 20;
+
+/// Whose rights a file is opened with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rights {
+    /// The driver's, which may open everything.
+    Driver,
+    /// Those of the thread whose request this is.
+    Caller,
+}
 
 /// A file open for reading. F1: a kernel handle for synchronous I/O, closed once. F2: every call
 /// at PASSIVE_LEVEL.
@@ -17,9 +28,12 @@ impl File {
     ///
     /// # Errors
     /// What `ZwCreateFile` returned.
-    pub fn open(_passive: &Passive, path: &mut WideString) -> Result<File> {
+    pub fn open(_passive: &Passive, path: &mut WideString, rights: Rights) -> Result<File> {
         let mut name = path.counted();
         let mut attributes = object_attributes(&mut name);
+        if rights == Rights::Caller {
+            attributes.Attributes |= OBJ_FORCE_ACCESS_CHECK;
+        }
         let mut status = IO_STATUS_BLOCK::default();
         let mut file = core::ptr::null_mut();
         // SAFETY: F2; every pointer is valid for the call or null where null is allowed.

@@ -6,7 +6,7 @@
 //!
 //! - memory: [`PoolBox`], [`PoolSlice`], [`PoolArc`], [`Lookaside`], [`Pinned`]
 //! - waiting and timing: [`SpinLock`], [`Event`], [`Timer`], [`SystemThread`], [`time`]
-//! - the outside: [`RegistryKey`], [`File`], [`driver`], [`log()`]
+//! - the outside: [`RegistryKey`], [`File`], [`driver`], [`log()`], [`trace`]
 //! - the network: [`wsk`]
 #![no_std]
 
@@ -31,6 +31,7 @@ mod sync;
 mod thread;
 pub mod time;
 mod timer;
+pub mod trace;
 mod try_cell;
 mod unicode;
 pub mod wsk;
@@ -38,7 +39,7 @@ pub mod wsk;
 pub use arc::PoolArc;
 pub use bugcheck::bug_check;
 pub use event::Event;
-pub use file::File;
+pub use file::{File, Rights};
 pub use irql::Passive;
 pub use log::log;
 pub use lookaside::{Lookaside, LookasideBox};

@@ -22,9 +22,14 @@ impl Write for Message {
 /// Prints one line, prefixed with the driver's name. IRQL <= DIRQL; never on the request path.
 #[inline(never)]
 pub fn log(message: fmt::Arguments<'_>) {
+    print(format_args!("wskhttpd: {message}"));
+}
+
+/// Prints one line.
+pub(crate) fn print(message: fmt::Arguments<'_>) {
     let mut line = Message { octets: [0; MESSAGE_BYTES_MAX], used: 0 };
     // Writing to `Message` never fails: it cuts.
-    let _ = writeln!(line, "wskhttpd: {message}");
+    let _ = writeln!(line, "{message}");
     // SAFETY: the format takes one string and both are terminated (`used` stops short of the end).
     unsafe {
         nt_sys::io::DbgPrint(c"%s".as_ptr(), line.octets.as_ptr().cast::<core::ffi::c_char>())

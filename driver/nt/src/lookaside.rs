@@ -16,8 +16,8 @@ use crate::{PoolArc, Result, Status, routines};
 /// L1: 16-aligned, non-paged, initialised in place in its own pool block, depth left to the
 /// kernel. L2: entries have the octets given at creation and are 16-aligned. L3: an entry is
 /// uninitialised when it is new; one that was given back is as it was left, but for its first 16
-/// octets, by which the list links it. L4: entries go back to the list they came from, all of them before
-/// the list is dropped. L7: on a kernel without such lists every entry is an allocation.
+/// octets, by which the list links it. L4: entries go back to the list they came from, all of them
+/// before the list is dropped. L7: on a kernel without such lists every entry is an allocation.
 pub(crate) struct RawLookaside {
     list: Option<PoolBox<UnsafeCell<LOOKASIDE_LIST_EX>>>,
     tag: Tag,

@@ -2,6 +2,7 @@
 use core::cell::UnsafeCell;
 use core::ops::Deref;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use nt_sys::io;
 use nt_sys::mm::{self, MDL, PAGE_SIZE};
@@ -11,6 +12,9 @@ use crate::{Result, Status};
 
 /// Octets that one MDL may describe here.
 const PINNED_BYTES_MAX: usize = 1 << 31;
+
+/// How many there are of the following.
+static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Immutable non-paged memory with an MDL over all of it, ready to be sent from.
 ///
@@ -52,6 +56,7 @@ impl Pinned {
             Ok(mdl) => {
                 // SAFETY: the MDL describes non-paged pool.
                 unsafe { mm::MmBuildMdlForNonPagedPool(mdl.as_ptr()) };
+                COUNT.fetch_add(1, Ordering::Relaxed);
                 Ok(Pinned { octets, len, tag, mdl })
             }
             Err(status) => {
@@ -60,6 +65,11 @@ impl Pinned {
                 Err(status)
             }
         }
+    }
+
+    /// How many there are in this driver: made, and not freed.
+    pub fn count() -> u32 {
+        COUNT.load(Ordering::Relaxed)
     }
 }
 
@@ -77,6 +87,7 @@ impl Drop for Pinned {
         unsafe { io::IoFreeMdl(self.mdl.as_ptr()) };
         // SAFETY: M1.
         unsafe { pool::free(self.octets, self.tag) };
+        COUNT.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

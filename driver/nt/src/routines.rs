@@ -5,7 +5,7 @@
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nt_sys::ex::{EX_ALLOCATE_POOL2, EX_DELETE_LOOKASIDE_LIST_EX, EX_INITIALIZE_LOOKASIDE_LIST_EX};
-use nt_sys::ke::KE_QUERY_SYSTEM_TIME;
+use nt_sys::ke::{KE_QUERY_PERFORMANCE_COUNTER, KE_QUERY_SYSTEM_TIME};
 use nt_sys::mm::MmGetSystemRoutineAddress;
 use nt_sys::ntdef::PVOID;
 
@@ -40,11 +40,15 @@ static INITIALIZE_LOOKASIDE: Routine = Routine::new("ExInitializeLookasideListEx
 static DELETE_LOOKASIDE: Routine = Routine::new("ExDeleteLookasideListEx");
 static TIME_PRECISE: Routine = Routine::new("KeQuerySystemTimePrecise");
 static TIME: Routine = Routine::new("KeQuerySystemTime");
+/// In older kernels it is of the HAL, where a lookup finds it and an import does not.
+static COUNTER: Routine = Routine::new("KeQueryPerformanceCounter");
+static REGISTER_PROVIDER: Routine = Routine::new("EtwRegister");
 
 /// Looks all of them up.
 pub(crate) fn find(_passive: &Passive) {
-    let all = [&ALLOCATE_POOL2, &INITIALIZE_LOOKASIDE, &DELETE_LOOKASIDE, &TIME_PRECISE, &TIME];
-    all.into_iter().for_each(Routine::find);
+    let pool = [&ALLOCATE_POOL2, &INITIALIZE_LOOKASIDE, &DELETE_LOOKASIDE];
+    let others = [&TIME_PRECISE, &TIME, &COUNTER, &REGISTER_PROVIDER];
+    pool.into_iter().chain(others).for_each(Routine::find);
 }
 
 /// `ExAllocatePool2`; without it, `ExAllocatePoolWithTag` and zeroes.
@@ -74,4 +78,16 @@ pub(crate) fn query_system_time() -> KE_QUERY_SYSTEM_TIME {
     let address = if precise.is_null() { TIME.address() } else { precise };
     // SAFETY: R1, as above; both functions have this type.
     unsafe { core::mem::transmute::<PVOID, KE_QUERY_SYSTEM_TIME>(address) }
+}
+
+/// `KeQueryPerformanceCounter`; without it, the system time.
+pub(crate) fn query_performance_counter() -> KE_QUERY_PERFORMANCE_COUNTER {
+    // SAFETY: R1, as above.
+    unsafe { core::mem::transmute::<PVOID, KE_QUERY_PERFORMANCE_COUNTER>(COUNTER.address()) }
+}
+
+/// True when the kernel has ETW. Its functions are imported: a kernel without them loads an image
+/// that names them, as long as nobody calls them.
+pub(crate) fn has_tracing() -> bool {
+    !REGISTER_PROVIDER.address().is_null()
 }

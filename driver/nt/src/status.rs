@@ -35,6 +35,10 @@ impl Status {
     pub const ADDRESS_ALREADY_EXISTS: Status = Status(ntdef::STATUS_ADDRESS_ALREADY_EXISTS);
     /// `STATUS_ACCESS_DENIED`.
     pub const ACCESS_DENIED: Status = Status(ntdef::STATUS_ACCESS_DENIED);
+    /// `STATUS_NOT_FOUND`.
+    pub const NOT_FOUND: Status = Status(ntdef::STATUS_NOT_FOUND);
+    /// `STATUS_REVISION_MISMATCH`.
+    pub const REVISION_MISMATCH: Status = Status(ntdef::STATUS_REVISION_MISMATCH);
     /// `STATUS_INVALID_ADDRESS_COMPONENT`.
     pub const INVALID_ADDRESS_COMPONENT: Status = Status(ntdef::STATUS_INVALID_ADDRESS_COMPONENT);
 

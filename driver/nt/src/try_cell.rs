@@ -24,7 +24,8 @@ impl<T> TryCell<T> {
     /// The value, or `None` while somebody else has it. IRQL <= DISPATCH.
     #[inline]
     pub fn try_take(&self) -> Option<Taken<'_, T>> {
-        (!self.taken.swap(true, Ordering::Acquire)).then_some(Taken(self))
+        // Made only when it is due: one that is dropped gives the value away.
+        (!self.taken.swap(true, Ordering::Acquire)).then(|| Taken(self))
     }
 }
 

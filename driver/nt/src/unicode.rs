@@ -8,6 +8,7 @@ const UNITS_MAX: usize = 260;
 ///
 /// U1: `units[..len]` is the string; it is not terminated. U2: lengths in a UNICODE_STRING made
 /// from it are even and fit 16 bits.
+#[derive(Clone)]
 pub struct WideString {
     units: [u16; UNITS_MAX],
     len: usize,

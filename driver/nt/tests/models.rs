@@ -4,8 +4,13 @@
 //! loom takes SeqCst for AcqRel, so none of them asks for more.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
+#[allow(clippy::unnecessary_wraps)] // as the functions that it stands in for
+mod kernel;
+
+use kernel::{Result, SpinLock, Status, pool, processor};
+
 mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 }
 
 mod wsk {
@@ -13,13 +18,36 @@ mod wsk {
     mod owner;
     #[path = "../../src/wsk/rundown.rs"]
     mod rundown;
+    #[path = "../../src/wsk/slab.rs"]
+    mod slab;
     #[path = "../../src/wsk/stack.rs"]
     mod stack;
 
-    /// What the stack takes from the slab.
-    mod slab {
-        pub(super) const NONE: u32 = u32::MAX;
+    /// What the slab knows of a client.
+    pub(crate) trait Client {}
+
+    /// What it knows of a connection.
+    mod endpoint {
+        use crate::sync::AtomicU32;
+
+        pub(super) struct Endpoint<C> {
+            pub(super) index: u32,
+            pub(super) next: AtomicU32,
+            _of: core::marker::PhantomData<C>,
+        }
+
+        impl<C> Endpoint<C> {
+            pub(super) fn new(index: u32, _provider: *const super::provider::Provider<C>) -> Self {
+                Endpoint { index, next: AtomicU32::new(0), _of: core::marker::PhantomData }
+            }
+        }
+    }
+
+    /// What it knows of a provider.
+    mod provider {
+        pub(super) struct Provider<C>(core::marker::PhantomData<C>);
     }
 
     mod models;
+    mod slots;
 }

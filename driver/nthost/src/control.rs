@@ -1,8 +1,10 @@
 //! Devices, for other processes: a Unix socket that stands for `CreateFile` and `DeviceIoControl`.
 //!
-//! A request is `{u32 length of the rest, u16 length of the name, name, u32 code, u32 output
-//! length, input}`, little-endian, at most 64 KiB; the answer is `{i32 status, u32 length,
-//! output}`. A malformed request ends its connection. The socket has mode 0600.
+//! A request is `{u32 length of the rest, u8 access, u16 length of the name, name, u32 code, u32
+//! output length, input}`, little-endian, at most 64 KiB; the answer is `{i32 status, u32 length,
+//! output}`. `access` is what the handle is opened for: 1 = reading, 2 = writing, 3 = both; a code
+//! that needs more is answered STATUS_ACCESS_DENIED, as the I/O manager does. A malformed request
+//! ends its connection. The socket has mode 0600.
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -12,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::nt::device;
+use crate::nt::device::{self, ACCESS_BOTH};
 
 /// Octets of a request or an answer at most.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -79,7 +81,8 @@ fn serve(mut client: UnixStream) -> io::Result<()> {
 
 /// The answer to one request; `None` when it is malformed.
 fn answer(request: &[u8]) -> Option<Vec<u8>> {
-    let (length, rest) = request.split_first_chunk()?;
+    let (access, rest) = request.split_first()?;
+    let (length, rest) = rest.split_first_chunk()?;
     let (name, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
     let (code, rest) = rest.split_first_chunk()?;
     let (output, input) = rest.split_first_chunk()?;
@@ -88,7 +91,11 @@ fn answer(request: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let name = std::str::from_utf8(name).ok()?;
-    let (status, output) = match device::control(name, u32::from_le_bytes(*code), input, output) {
+    let (access, code) = (u32::from(*access), u32::from_le_bytes(*code));
+    if access == 0 || access > ACCESS_BOTH {
+        return None;
+    }
+    let (status, output) = match device::control(name, access, code, input, output) {
         Ok(output) => (0, output),
         Err(status) => (status, Vec::new()),
     };
@@ -104,13 +111,19 @@ mod tests {
 
     #[test]
     fn malformed_requests_have_no_answer() {
-        let mut good = 3_u16.to_le_bytes().to_vec();
+        let mut good = vec![1];
+        good.extend(3_u16.to_le_bytes());
         good.extend(b"\\x\\");
         good.extend([1, 0, 0, 0, 8, 0, 0, 0]);
         assert!(answer(&good).is_some());
         for length in 0..good.len() {
             assert!(answer(&good[..length]).is_none(), "{length}");
         }
+        for access in [0, 4, 0xFF] {
+            good[0] = access;
+            assert!(answer(&good).is_none());
+        }
+        good[0] = 3;
         let huge = good.len() - 1;
         good[huge] = 0xFF;
         assert!(answer(&good).is_none());

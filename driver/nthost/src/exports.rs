@@ -4,6 +4,7 @@ use crate::nt::bugcheck::KeBugCheckEx;
 use crate::nt::device::{
     IoCreateDevice, IoCreateSymbolicLink, IoDeleteDevice, IoDeleteSymbolicLink, IofCompleteRequest,
 };
+use crate::nt::etw::{EtwRegister, EtwSetInformation, EtwUnregister, EtwWriteTransfer};
 use crate::nt::event::{KeClearEvent, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject};
 use crate::nt::file::{ZwCreateFile, ZwQueryInformationFile, ZwReadFile};
 use crate::nt::handle::ZwClose;
@@ -22,8 +23,8 @@ use crate::nt::routine::MmGetSystemRoutineAddress;
 use crate::nt::spinlock::{KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock};
 use crate::nt::thread::{ObReferenceObjectByHandle, ObfDereferenceObject, PsCreateSystemThread};
 use crate::nt::time::{
-    KeGetCurrentProcessorNumberEx, KeQueryActiveProcessorCountEx, KeQuerySystemTime,
-    KeQuerySystemTimePrecise,
+    KeGetCurrentProcessorNumberEx, KeQueryActiveProcessorCountEx, KeQueryPerformanceCounter,
+    KeQuerySystemTime, KeQuerySystemTimePrecise,
 };
 use crate::nt::timer::{
     KeCancelTimer, KeFlushQueuedDpcs, KeInitializeDpc, KeInitializeTimer, KeSetTimerEx,
@@ -56,13 +57,15 @@ macro_rules! exports {
 
 exports! {
     "ntoskrnl.exe":
-        DbgPrint ExAllocatePool2 ExAllocatePoolWithTag ExDeleteLookasideListEx ExFreePoolWithTag
+        DbgPrint EtwRegister EtwSetInformation EtwUnregister EtwWriteTransfer ExAllocatePool2
+        ExAllocatePoolWithTag ExDeleteLookasideListEx ExFreePoolWithTag
         ExInitializeLookasideListEx ExpInterlockedPopEntrySList ExpInterlockedPushEntrySList
         IoAllocateMdl IoBuildPartialMdl IoCreateDevice IoCreateSymbolicLink IoDeleteDevice
         IoDeleteSymbolicLink IoFreeMdl IoInitializeIrp IoReuseIrp IofCompleteRequest
         KeAcquireSpinLockRaiseToDpc KeBugCheckEx KeCancelTimer KeClearEvent KeFlushQueuedDpcs
         KeGetCurrentProcessorNumberEx KeInitializeDpc KeInitializeEvent KeInitializeTimer
-        KeQueryActiveProcessorCountEx KeQuerySystemTime KeQuerySystemTimePrecise KeReleaseSpinLock
+        KeQueryActiveProcessorCountEx KeQueryPerformanceCounter KeQuerySystemTime
+        KeQuerySystemTimePrecise KeReleaseSpinLock
         KeSetEvent KeSetTimerEx KeWaitForSingleObject MmBuildMdlForNonPagedPool
         MmGetSystemRoutineAddress MmMapLockedPagesSpecifyCache ObReferenceObjectByHandle
         ObfDereferenceObject PsCreateSystemThread

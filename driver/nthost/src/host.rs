@@ -2,8 +2,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::loader::LoadError;
 use crate::loader::image::Image;
 use crate::loader::mapping::Mapping;
-use crate::nt::{device, handle, irp, lookaside, mdl, pool, thread, timer};
+use crate::nt::{device, etw, handle, irp, lock_order, lookaside, mdl, pool, thread, timer};
 use crate::processor::Processor;
 use crate::sim::{self, world};
 use crate::wsk;
@@ -35,6 +35,7 @@ pub enum Value {
 }
 
 /// The machine to be.
+#[allow(clippy::struct_excessive_bools)] // independent facts
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Processors, at least 1.
@@ -43,10 +44,14 @@ pub struct Options {
     pub registry: Vec<(String, Value)>,
     /// Files by NT path, such as `\??\C:\file`.
     pub files: Vec<(String, Arc<Vec<u8>>)>,
+    /// This machine's files exist, too: `/file` as `\??\/file`.
+    pub own_files: bool,
     /// Unix socket through which other processes reach devices; see `control.rs`.
     pub control_socket: Option<PathBuf>,
     /// What the driver prints goes to stderr too.
     pub log: bool,
+    /// Somebody listens to the driver's tracing: all of its events are kept, and go to stderr too.
+    pub trace: bool,
     /// A provider that serves by IRP only and has little besides: it refuses event callbacks and
     /// chained MDLs, and cannot end one side of a connection.
     pub irp_only: bool,
@@ -77,8 +82,10 @@ pub(crate) struct State {
     pub(crate) processors: Vec<Processor>,
     pub(crate) processor_count: usize,
     pub(crate) registry: Vec<(String, Value)>,
-    pub(crate) files: Vec<(String, Arc<Vec<u8>>)>,
+    pub(crate) files: Mutex<Vec<(String, Arc<Vec<u8>>)>>,
+    pub(crate) own_files: bool,
     pub(crate) wait_max: Duration,
+    pub(crate) trace: bool,
     pub(crate) irp_only: bool,
     pub(crate) absent: Vec<String>,
     service: std::sync::OnceLock<String>,
@@ -126,7 +133,7 @@ impl Host {
         // First, for it may fail, and then nothing has happened.
         let control = options.control_socket.map(ControlSocket::start).transpose()?;
         crate::exports::keep();
-        crate::log::start(options.log);
+        crate::log::start(options.log, options.trace);
         reset();
         let processor_count = options.processors.max(1);
         let threads = if world::is_on() { 0 } else { processor_count };
@@ -135,8 +142,10 @@ impl Host {
             processors: processors.collect::<io::Result<_>>()?,
             processor_count,
             registry: options.registry,
-            files: options.files,
+            files: Mutex::new(options.files),
+            own_files: options.own_files,
             wait_max: Some(options.wait_max).filter(|max| !max.is_zero()).unwrap_or(WAIT_MAX),
+            trace: options.trace,
             irp_only: options.irp_only,
             absent: options.absent,
             service: std::sync::OnceLock::new(),
@@ -216,7 +225,8 @@ impl Host {
         wsk::listener::addresses()
     }
 
-    /// Opens a device by name or link, makes one METHOD_BUFFERED request, closes it.
+    /// Opens a device by name or link for reading and writing, makes one METHOD_BUFFERED request,
+    /// closes it.
     ///
     /// # Errors
     /// The status that the driver, or opening the device, returned.
@@ -227,7 +237,28 @@ impl Host {
         input: &[u8],
         output_len: usize,
     ) -> Result<Vec<u8>, NTSTATUS> {
-        device::control(device, code, input, output_len)
+        device::control(device, device::ACCESS_BOTH, code, input, output_len)
+    }
+
+    /// As [`Host::device_control`], with a handle that is open for reading only.
+    ///
+    /// # Errors
+    /// As there; `STATUS_ACCESS_DENIED` for a code that needs more.
+    pub fn device_query(
+        &self,
+        device: &str,
+        code: u32,
+        input: &[u8],
+        output_len: usize,
+    ) -> Result<Vec<u8>, NTSTATUS> {
+        device::control(device, device::ACCESS_READ, code, input, output_len)
+    }
+
+    /// Puts a file at an NT path, in place of what was there.
+    pub fn put_file(&self, path: &str, octets: Vec<u8>) {
+        let mut files = crate::nt::lock(&state().files);
+        files.retain(|(known, _)| !known.eq_ignore_ascii_case(path));
+        files.push((path.to_owned(), octets.into()));
     }
 
     /// What the driver holds.
@@ -281,9 +312,11 @@ fn reset() {
     pool::reset();
     irp::reset();
     timer::reset();
+    lock_order::reset();
     handle::reset();
     thread::reset();
     device::reset();
+    etw::reset();
     lookaside::LISTS.clear();
     mdl::MDLS.clear();
     wsk::reset();
@@ -297,6 +330,7 @@ fn ledger() -> Ledger {
     handle::enter(&mut ledger);
     thread::enter(&mut ledger);
     device::enter(&mut ledger);
+    etw::enter(&mut ledger);
     lookaside::LISTS.enter(&mut ledger);
     mdl::MDLS.enter(&mut ledger);
     wsk::enter(&mut ledger);

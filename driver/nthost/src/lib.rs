@@ -40,3 +40,4 @@ mod wsk;
 pub use host::{DriverEntry, Host, LoadFailure, Options, Value};
 pub use ledger::{Item, Ledger};
 pub use loader::LoadError;
+pub use log::events;

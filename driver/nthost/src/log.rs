@@ -1,24 +1,69 @@
 //! What the driver prints.
+use std::collections::VecDeque;
 use std::ffi::{CStr, c_char};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::nt::lock;
+
 /// Lines kept.
 const LINES_MAX: usize = 1_000;
 
-static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
-static TO_STDERR: AtomicBool = AtomicBool::new(false);
+/// What a driver that is linked in writes instead of ETW's events begins with this.
+const EVENT: &str = "event=";
 
-/// Forgets earlier lines; from now on lines go to stderr too, or not.
-pub(crate) fn start(to_stderr: bool) {
-    TO_STDERR.store(to_stderr, Ordering::Relaxed);
-    LINES.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+/// The last lines of one kind.
+struct Lines {
+    lines: Mutex<VecDeque<String>>,
+    to_stderr: AtomicBool,
 }
 
-/// The last lines, oldest first, each with its line end.
+impl Lines {
+    const fn new() -> Lines {
+        Lines { lines: Mutex::new(VecDeque::new()), to_stderr: AtomicBool::new(false) }
+    }
+
+    fn start(&self, to_stderr: bool) {
+        self.to_stderr.store(to_stderr, Ordering::Relaxed);
+        lock(&self.lines).clear();
+    }
+
+    fn push(&self, line: String) {
+        if self.to_stderr.load(Ordering::Relaxed) {
+            eprint!("{line}");
+        }
+        let mut lines = lock(&self.lines);
+        if lines.len() == LINES_MAX {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+}
+
+static MESSAGES: Lines = Lines::new();
+static EVENTS: Lines = Lines::new();
+
+/// Forgets earlier lines; from now on messages and events go to stderr too, or not.
+pub(crate) fn start(messages_to_stderr: bool, events_to_stderr: bool) {
+    MESSAGES.start(messages_to_stderr);
+    EVENTS.start(events_to_stderr);
+}
+
+/// The last messages, oldest first, each with its line end.
 pub(crate) fn last(count: usize) -> Vec<String> {
-    let lines = LINES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    lines[lines.len().saturating_sub(count)..].to_vec()
+    let lines = lock(&MESSAGES.lines);
+    lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect()
+}
+
+/// What the driver of the last host traced, oldest first: `event=NAME FIELD=VALUE ...` and the
+/// line's end. The host may be gone.
+pub fn events() -> Vec<String> {
+    lock(&EVENTS.lines).iter().cloned().collect()
+}
+
+/// Keeps an event: `event=NAME FIELD=VALUE ...` and the line's end.
+pub(crate) fn event(line: String) {
+    EVENTS.push(line);
 }
 
 /// `DbgPrint` of exactly one string.
@@ -36,13 +81,10 @@ pub unsafe extern "win64" fn DbgPrint(format: *const c_char, argument: *const c_
     } else {
         format.to_string_lossy().into_owned()
     };
-    if TO_STDERR.load(Ordering::Relaxed) {
-        eprint!("{line}");
+    if line.starts_with(EVENT) {
+        EVENTS.push(line);
+    } else {
+        MESSAGES.push(line);
     }
-    let mut lines = LINES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if lines.len() == LINES_MAX {
-        lines.remove(0);
-    }
-    lines.push(line);
     0
 }

@@ -13,6 +13,7 @@ use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
 use crate::live::buffer::ReceiveBuffer;
 use crate::nt::lock;
+use crate::nt::lock_order::Held;
 use crate::sim;
 use crate::verifier::{Rule, violation};
 use crate::wsk::inspect::{self, Request};
@@ -39,6 +40,9 @@ thread_local! {
     static CALLBACK: Cell<&'static str> = const { Cell::new("no callback") };
     static SYSTEM_THREAD: Cell<bool> = const { Cell::new(false) };
     static MARK: Cell<usize> = const { Cell::new(0) };
+    static HELD: Cell<Held> = const { Cell::new(Held::NONE) };
+    /// Nanoseconds that the innermost callback has taken; only of a simulated machine.
+    static SPENT: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Who this thread is, and what it is in the middle of.
@@ -51,6 +55,8 @@ pub(crate) struct Context {
     callback: &'static str,
     system_thread: bool,
     mark: usize,
+    held: Held,
+    spent: u64,
 }
 
 impl Context {
@@ -64,6 +70,8 @@ impl Context {
             callback: "no callback",
             system_thread: false,
             mark: 0,
+            held: Held::NONE,
+            spent: 0,
         }
     }
 
@@ -83,6 +91,8 @@ pub(crate) fn context() -> Context {
         callback: CALLBACK.get(),
         system_thread: SYSTEM_THREAD.get(),
         mark: MARK.get(),
+        held: HELD.get(),
+        spent: SPENT.get(),
     }
 }
 
@@ -95,6 +105,8 @@ pub(crate) fn set_context(context: Context) {
     CALLBACK.set(context.callback);
     SYSTEM_THREAD.set(context.system_thread);
     MARK.set(context.mark);
+    HELD.set(context.held);
+    SPENT.set(context.spent);
 }
 
 /// Index of the processor that this thread is; 0 for threads of the host.
@@ -129,6 +141,20 @@ pub(crate) fn thread_mark() -> usize {
         MARK.set(NEXT.fetch_add(1, Ordering::Relaxed));
     }
     MARK.get()
+}
+
+/// The spin locks that this thread holds.
+pub(crate) fn held() -> Held {
+    HELD.get()
+}
+
+pub(crate) fn set_held(held: Held) {
+    HELD.set(held);
+}
+
+/// The callback that runs takes so many nanoseconds.
+pub(crate) fn spend(nanoseconds: u64) {
+    SPENT.set(SPENT.get() + nanoseconds);
 }
 
 pub(crate) fn irql() -> KIRQL {
@@ -170,6 +196,10 @@ pub(crate) struct Frame {
     entered: KIRQL,
     callback: &'static str,
     name: &'static str,
+    /// Locks that were held when it began.
+    held: usize,
+    /// What the callback around it had taken by then.
+    spent: u64,
 }
 
 /// Enters the driver.
@@ -181,8 +211,14 @@ pub(crate) fn enter(name: &'static str, irql: KIRQL) -> Frame {
         violation(Rule::Depth, name, "this processor's stack", detail, None);
     }
     let entered = irql.max(IRQL.get());
-    let frame =
-        Frame { irql: IRQL.replace(entered), entered, callback: CALLBACK.replace(name), name };
+    let frame = Frame {
+        irql: IRQL.replace(entered),
+        entered,
+        callback: CALLBACK.replace(name),
+        name,
+        held: held().count(),
+        spent: SPENT.replace(0),
+    };
     sim::interrupt::arm();
     frame
 }
@@ -203,6 +239,16 @@ impl Drop for Frame {
         let now = IRQL.replace(self.irql);
         if now != self.entered {
             violation(Rule::Irql, self.name, self.name, format!("left at IRQL {now}"), None);
+        }
+        if held().count() != self.held {
+            violation(Rule::SpinLock, self.name, self.name, "left with a lock held", None);
+        }
+        // A completion inside the call takes its time from the callback that called.
+        let took = SPENT.replace(0);
+        SPENT.set(self.spent + took);
+        if self.entered == DISPATCH_LEVEL && took > sim::cost::BUDGET {
+            let detail = format!("{took} ns, of {} at most", sim::cost::BUDGET);
+            violation(Rule::Time, self.name, self.name, detail, None);
         }
     }
 }

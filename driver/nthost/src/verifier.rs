@@ -68,6 +68,11 @@ rules! {
     BugCheck = 110: "the driver does not stop the machine",
     Wait = 112: "every wait ends: one that does not is a hung start or unload",
     Unload = 113: "nothing of the driver runs when its entry failed or its unload returned",
+    LockOrder = 114: "spin locks are always acquired in the same order",
+    Time = 115: "a callback at DISPATCH_LEVEL is over within 100 microseconds",
+    Indication = 116:
+        "indicated octets are read up to their length, and not after their callback returned",
+    Tracing = 117: "a trace provider is registered when it writes, and unregistered once",
     Inspect = 111: "an inspect ID is completed once, with accept or reject",
 }
 

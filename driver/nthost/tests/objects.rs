@@ -285,7 +285,8 @@ fn socket_path(name: &str) -> PathBuf {
 }
 
 fn request(device: &str, code: u32, input: &[u8], output: u32) -> Vec<u8> {
-    let mut rest = u16::try_from(device.len()).unwrap().to_le_bytes().to_vec();
+    let mut rest = vec![3];
+    rest.extend(u16::try_from(device.len()).unwrap().to_le_bytes());
     rest.extend(device.as_bytes());
     rest.extend(code.to_le_bytes());
     rest.extend(output.to_le_bytes());

@@ -195,6 +195,17 @@ const CASES: &[Case] = &[
         let mut lock = 0;
         unsafe { KeReleaseSpinLock(&raw mut lock, 0) };
     }),
+    ("locks_in_two_orders", 114, |_| {
+        let (mut one, mut two) = (0, 0);
+        acquire(&mut [&mut one, &mut two]);
+        acquire(&mut [&mut two, &mut one]);
+    }),
+    ("locks_in_a_circle", 114, |_| {
+        let (mut one, mut two, mut three) = (0, 0, 0);
+        acquire(&mut [&mut one, &mut two]);
+        acquire(&mut [&mut two, &mut three]);
+        acquire(&mut [&mut three, &mut one]);
+    }),
     ("event_not_initialised", 107, |_| {
         let mut event: KEVENT = unsafe { core::mem::zeroed() };
         unsafe { KeSetEvent(&raw mut event, 0, 0) };
@@ -232,8 +243,60 @@ const CASES: &[Case] = &[
     }),
 ];
 
+/// Acquires the locks one inside the other, and releases them.
+fn acquire(locks: &mut [&mut usize]) {
+    let irqls: Vec<_> =
+        locks.iter_mut().map(|lock| unsafe { KeAcquireSpinLockRaiseToDpc(*lock) }).collect();
+    for (lock, irql) in locks.iter_mut().zip(irqls).rev() {
+        unsafe { KeReleaseSpinLock(*lock, irql) };
+    }
+}
+
+/// Runs a DPC on a simulated machine.
+fn run_dpc(routine: Routine) {
+    sim::run(sim::Options::default(), &sim::nobody(), move || {
+        let _host = Host::start(Options::default()).unwrap();
+        set_timer(routine);
+        sim::sleep(std::time::Duration::from_secs(1));
+    });
+}
+
+/// Indicates octets to a client many times, on a machine that takes some of them away.
+fn receive_on_machine(mode: Mode) {
+    sim::run(sim::Options::default(), &sim::nobody(), move || {
+        let _host = Host::start(Options::default()).unwrap();
+        MODE.store(mode as u32, Ordering::SeqCst);
+        let _client = Client::listen();
+        let peer = sim::Peer::connect(([127, 0, 0, 1], 1_000).into());
+        for _ in 0..100 {
+            sim::sleep(std::time::Duration::from_secs(1));
+            peer.write(b"x");
+        }
+    });
+}
+
+type Routine = unsafe extern "win64" fn(
+    *mut KDPC,
+    *mut core::ffi::c_void,
+    *mut core::ffi::c_void,
+    *mut core::ffi::c_void,
+);
+
+/// A DPC that is due.
+fn set_timer(routine: Routine) {
+    let timer: &'static mut KTIMER = Box::leak(Box::new(unsafe { core::mem::zeroed() }));
+    let dpc: &'static mut KDPC = Box::leak(Box::new(unsafe { core::mem::zeroed() }));
+    unsafe { KeInitializeTimer(timer) };
+    unsafe { KeInitializeDpc(dpc, Some(routine), null()) };
+    unsafe { KeSetTimerEx(timer, LARGE_INTEGER { QuadPart: 0 }, 0, dpc) };
+}
+
 /// Cases that need a simulated machine.
 const SIMULATED: &[(&str, u32, fn())] = &[
+    ("indication_kept", 116, || receive_on_machine(Mode::KeepIndication)),
+    ("indication_read_behind_its_end", 116, || receive_on_machine(Mode::ReadBehind)),
+    ("dpc_that_takes_long", 115, || run_dpc(allocating_dpc)),
+    ("dpc_that_keeps_a_lock", 106, || run_dpc(locking_dpc)),
     ("code_left_running", 113, || {
         let options = sim::Options { processors: 2, ..sim::Options::default() };
         sim::run(options, &sim::nobody(), || {
@@ -257,6 +320,29 @@ const SIMULATED: &[(&str, u32, fn())] = &[
 ];
 
 kernel_fn! {
+    /// A DPC that is over, but not soon: 400 calls of 300 ns each.
+    unsafe fn allocating_dpc(
+        _dpc: *mut KDPC, _context: *mut core::ffi::c_void, _a: *mut core::ffi::c_void,
+        _b: *mut core::ffi::c_void,
+    ) {
+        for _ in 0..200 {
+            unsafe { ExFreePoolWithTag(pool(64), TAG) };
+        }
+    }
+}
+
+kernel_fn! {
+    /// A DPC that does not release what it acquires.
+    unsafe fn locking_dpc(
+        _dpc: *mut KDPC, _context: *mut core::ffi::c_void, _a: *mut core::ffi::c_void,
+        _b: *mut core::ffi::c_void,
+    ) {
+        let lock: &'static mut usize = Box::leak(Box::new(0));
+        unsafe { KeAcquireSpinLockRaiseToDpc(lock) };
+    }
+}
+
+kernel_fn! {
     /// A DPC that takes a second.
     unsafe fn long_dpc(
         _dpc: *mut KDPC, _context: *mut core::ffi::c_void, _a: *mut core::ffi::c_void,
@@ -271,11 +357,7 @@ kernel_fn! {
     unsafe fn leaves_code_running(
         _object: *mut DRIVER_OBJECT, _path: *mut UNICODE_STRING,
     ) -> NTSTATUS {
-        let timer: &'static mut KTIMER = Box::leak(Box::new(unsafe { core::mem::zeroed() }));
-        let dpc: &'static mut KDPC = Box::leak(Box::new(unsafe { core::mem::zeroed() }));
-        unsafe { KeInitializeTimer(timer) };
-        unsafe { KeInitializeDpc(dpc, Some(long_dpc), null()) };
-        unsafe { KeSetTimerEx(timer, LARGE_INTEGER { QuadPart: 0 }, 0, dpc) };
+        set_timer(long_dpc);
         sim::sleep(std::time::Duration::from_millis(500));
         STATUS_UNSUCCESSFUL
     }
@@ -295,6 +377,8 @@ fn child() {
     let options = Options { processors: 1, wait_max, ..Options::default() };
     let mut host = Host::start(options).unwrap();
     case(&mut host);
+    // What is reported ends the process, perhaps a little later and elsewhere.
+    client::wait_for_end();
     drop(host);
     println!("nothing was reported");
 }

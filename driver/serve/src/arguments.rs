@@ -109,6 +109,9 @@ pub(crate) struct Serve {
     /// Unix socket by which tools reach the driver's control device; made with mode 0600.
     #[arg(long, value_name = "PATH")]
     pub(crate) control: Option<PathBuf>,
+    /// Print the driver's events, one line each; driver/docs/events.md lists them.
+    #[arg(long)]
+    pub(crate) trace_events: bool,
     /// Print what the driver writes to the kernel debugger.
     #[arg(long, short)]
     pub(crate) verbose: bool,

@@ -37,8 +37,10 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
         processors: usize::try_from(serve.processors).unwrap_or(1),
         registry,
         files: vec![(IMAGE_PATH.to_owned(), image.into())],
+        own_files: true,
         control_socket: serve.control.clone(),
         log: serve.verbose,
+        trace: serve.trace_events,
         wait_max: Duration::from_millis(setting(serve, "StopMs") + setting(serve, "LingerMs"))
             + STOP_SLACK,
         ..Options::default()

@@ -4,17 +4,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use nthost::sim::Taken;
+use nthost::sim::{Freedom, Taken};
 use wskhttpd_abi::Counter;
 use wskhttpd_sim::{Case, Mode, Report};
 
 use crate::arguments::Sim;
+
+/// Gauges of what is there now, which is nothing at the end of a run.
+const PRESENT: [Counter; 5] = [
+    Counter::ConnectionsOpen,
+    Counter::Waiting,
+    Counter::PlacesTaken,
+    Counter::Addresses,
+    Counter::Handshakes,
+];
 
 /// What many runs come to.
 #[derive(Default)]
 struct Sum {
     machines: u64,
     started: u64,
+    reloads: u64,
     events: u64,
     clients: usize,
     turned_away: usize,
@@ -27,6 +37,7 @@ impl Sum {
     fn add(&mut self, report: &Report) {
         self.machines += 1;
         self.started += u64::from(report.started);
+        self.reloads += report.reloads;
         self.events += report.outcome.events;
         self.clients += report.clients;
         self.turned_away += report.turned_away;
@@ -36,6 +47,29 @@ impl Sum {
         for (sum, counter) in self.counters.iter_mut().zip(Counter::ALL) {
             *sum += report.counters.get(*counter);
         }
+    }
+
+    /// Marks, by name, and how often each was reached: what the provider and the kernel may do, and
+    /// what the driver counts.
+    fn marks(&self) -> Vec<(&'static str, u64)> {
+        let freedoms =
+            Freedom::ALL.iter().map(|freedom| (freedom.name(), self.taken.get(*freedom)));
+        let counters = Counter::ALL.iter().zip(&self.counters);
+        let counters = counters.filter(|(counter, _)| !PRESENT.contains(counter));
+        let counters = counters.map(|(counter, count)| (counter.name(), *count));
+        let reloads = [("another site published", self.reloads)];
+        freedoms.chain(counters).chain(reloads).collect()
+    }
+
+    fn print_marks(&self) {
+        let marks = self.marks();
+        for (name, count) in &marks {
+            println!("{count:>12}  {name}");
+        }
+        let missed = marks.iter().filter(|(_, count)| *count == 0).map(|(name, _)| *name);
+        let missed: Vec<&str> = missed.collect();
+        let reached = marks.len() - missed.len();
+        println!("marks: {reached} of {} reached; not: {}", marks.len(), missed.join(", "));
     }
 }
 
@@ -66,10 +100,7 @@ pub(crate) fn run(sim: &Sim) -> Result<()> {
         let case = Case { seed, mode, image, interruptions, whole_trace: false, strike };
         sum.add(&wskhttpd_sim::run(&case));
     }
-    print!("{}", sum.taken);
-    for (count, counter) in sum.counters.iter().zip(Counter::ALL) {
-        println!("{count:>12}  {}, as the driver counted", counter.name());
-    }
+    sum.print_marks();
     println!(
         "sim: seeds {}..{} passed in {:.1} s: {} machines ({} started), {} connections ({} \
          refused), {} events, {:.0} virtual seconds, {} faults",

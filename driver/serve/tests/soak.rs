@@ -5,25 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use loadtest::interrupt::Interrupt;
-use loadtest::plan::Plan;
-use loadtest::soak::{SoakPlan, soak};
+use loadtest::scenario::file::Scenario;
+use loadtest::scenario::shipped;
+use loadtest::soak::{SoakPlan, Subject, soak};
 
 #[test]
 fn a_life_is_flat_and_leaves_nothing() {
+    let scenario = shipped::find("soak").unwrap();
     let plan = SoakPlan {
-        plan: Plan {
-            urls: Vec::new(),
-            status: 200,
-            check_content: true,
-            connections: 1,
-            timeout: Duration::from_mins(1),
-            errors_max: 100,
-            sources: None,
-            source: None,
-        },
-        start: Some(PathBuf::from(env!("CARGO_BIN_EXE_wskhttpd"))),
+        scenario: Scenario { duration: Duration::from_secs(1), ..scenario },
+        server: Subject::Program(PathBuf::from(env!("CARGO_BIN_EXE_wskhttpd"))),
         duration: Duration::from_secs(3),
-        round: Duration::from_secs(1),
         rounds_per_life: 2,
     };
     let report = soak(&plan, &Interrupt::default()).unwrap();

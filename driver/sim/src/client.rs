@@ -5,8 +5,10 @@ use std::time::Duration;
 use nthost::sim::{Happening, Peer, Random, Read, fail, now};
 
 use crate::door::Door;
+use crate::history::History;
 use crate::request::{Answer, Request};
 use crate::response::Reader;
+use crate::scenario::IDLE_TIMEOUT;
 
 /// Requests of most clients at most, and of one that has much to ask.
 const REQUESTS_MAX: u64 = 6;
@@ -17,8 +19,21 @@ const SIP_BYTES: usize = 700;
 /// How long it takes part.
 const SLOW_FOR: Duration = Duration::from_secs(20);
 
+/// The driver counts time in these.
+const TICK: Duration = Duration::from_millis(125);
+
 /// How the answer to a connection that is refused begins.
 const LINE_503: &[u8] = b"HTTP/1.1 503 ";
+
+/// A client waits once, before one of its requests: until about when the driver ends what is idle.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    /// Requests before it.
+    behind: usize,
+    time: Duration,
+    begun: bool,
+    over: bool,
+}
 
 /// How a client behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,6 +78,8 @@ pub(crate) struct Client {
     octets: Vec<u8>,
     ends: Vec<usize>,
     sent: usize,
+    /// When the first octet of each request was sent, of those that have begun.
+    asked: Vec<Duration>,
     /// Octets that it will send at all.
     limit: usize,
     reader: Reader,
@@ -72,8 +89,14 @@ pub(crate) struct Client {
     /// The first octets that came, while they may be those of a refusal.
     undecided: Option<Vec<u8>>,
     answered_503: bool,
-    /// The driver may end the connection when it is idle.
-    yields: bool,
+    /// How long a connection has been idle at least that the driver ends to make a place.
+    yields_after: Option<Duration>,
+    pause: Option<Pause>,
+    /// Of the site.
+    history: History,
+    /// When it read something last, or was connected; how much later it saw the end.
+    heard: Duration,
+    ended_after: Duration,
     random: Random,
 }
 
@@ -84,6 +107,7 @@ impl Client {
         from: SocketAddr,
         start: Duration,
         door: &Door,
+        history: History,
     ) -> Client {
         let conduct = match random.below(16) {
             0..=4 => Conduct::Polite,
@@ -96,15 +120,39 @@ impl Client {
             _ => Conduct::EndsMidway,
         };
         let undecided = door.answers.then(Vec::new);
-        Client { undecided, yields: door.yields(), ..Client::new(random, from, start, conduct) }
+        let mut client = Client::new(random, from, start, conduct, history);
+        if conduct == Conduct::Lingers && client.random.one_in(2) {
+            client.pause = Some(client.some_pause(door));
+        }
+        Client { undecided, yields_after: door.yields_after(), ..client }
+    }
+
+    fn some_pause(&mut self, door: &Door) -> Pause {
+        let behind = 1 + self.random.below(self.requests.len());
+        let long = door.yields_after().filter(|_| self.random.one_in(2)).unwrap_or(IDLE_TIMEOUT);
+        // A tick earlier or a little later.
+        let time =
+            long.saturating_sub(TICK) + Duration::from_micros(self.random.within(0, 160_000));
+        Pause { behind, time, begun: false, over: false }
     }
 
     /// One that behaves, and asks for what is small.
-    pub(crate) fn probe(random: Random, from: SocketAddr, start: Duration) -> Client {
-        Client::new(random, from, start, Conduct::Polite)
+    pub(crate) fn probe(
+        random: Random,
+        from: SocketAddr,
+        start: Duration,
+        history: History,
+    ) -> Client {
+        Client::new(random, from, start, Conduct::Polite, history)
     }
 
-    fn new(mut random: Random, from: SocketAddr, start: Duration, conduct: Conduct) -> Client {
+    fn new(
+        mut random: Random,
+        from: SocketAddr,
+        start: Duration,
+        conduct: Conduct,
+        history: History,
+    ) -> Client {
         let many = random.one_in(4);
         let most = if many { MANY_REQUESTS_MAX } else { REQUESTS_MAX };
         let count = random.within(1, most);
@@ -141,6 +189,7 @@ impl Client {
             octets,
             ends,
             sent: 0,
+            asked: Vec::new(),
             limit,
             reader,
             state,
@@ -148,7 +197,11 @@ impl Client {
             patience,
             undecided: None,
             answered_503: false,
-            yields: false,
+            yields_after: None,
+            pause: None,
+            history,
+            heard: start,
+            ended_after: Duration::ZERO,
             random,
         }
     }
@@ -179,6 +232,7 @@ impl Client {
             Happening::Connected => {
                 if self.state == State::Waiting {
                     self.state = State::Connected;
+                    self.heard = now();
                 }
                 self.send(peer);
                 self.read(peer);
@@ -191,17 +245,26 @@ impl Client {
                     self.state = State::Reset;
                 }
             }
-            Happening::Reset | Happening::Readable | Happening::Woken => self.read(peer),
+            Happening::Woken => {
+                self.pause = self.pause.map(|pause| Pause { over: pause.begun, ..pause });
+                self.read(peer);
+            }
+            Happening::Reset | Happening::Readable => self.read(peer),
         }
     }
 
     /// Octets that may be sent now: a client that lingers waits for its answers.
     fn allowed(&self) -> usize {
         let allowed = match self.conduct {
+            Conduct::Lingers if self.is_pausing() => return self.sent,
             Conduct::Lingers => self.ends.get(self.reader.answers).copied(),
             _ => None,
         };
         allowed.unwrap_or(self.octets.len()).min(self.limit)
+    }
+
+    fn is_pausing(&self) -> bool {
+        self.pause.is_some_and(|pause| pause.begun && !pause.over)
     }
 
     fn send(&mut self, peer: Peer) {
@@ -217,6 +280,8 @@ impl Client {
                 return;
             }
             self.sent += taken;
+            let begun = self.ends.iter().take_while(|end| **end < self.sent).count() + 1;
+            self.asked.resize(begun, now());
         }
         let ends = matches!(self.conduct, Conduct::EndsEarly | Conduct::EndsMidway);
         if ends && self.sent == self.limit {
@@ -245,10 +310,15 @@ impl Client {
         }
         loop {
             match peer.read(if slow { SIP_BYTES } else { usize::MAX }) {
-                Read::Octets(octets) => self.take(&octets),
+                Read::Octets(octets) => {
+                    self.heard = now();
+                    self.take(&octets);
+                    self.begin_pause(peer);
+                }
                 Read::Nothing => break,
                 Read::End => {
                     self.state = State::Ended;
+                    self.ended_after = now().saturating_sub(self.heard);
                     self.end(peer);
                     return;
                 }
@@ -263,6 +333,17 @@ impl Client {
             }
         }
         self.send(peer);
+    }
+
+    fn begin_pause(&mut self, peer: Peer) {
+        let answers = self.reader.answers;
+        if let Some(pause) = &mut self.pause
+            && pause.behind == answers
+            && !pause.begun
+        {
+            pause.begun = true;
+            peer.wake_in(pause.time);
+        }
     }
 
     fn take(&mut self, octets: &[u8]) {
@@ -280,10 +361,9 @@ impl Client {
             return;
         }
         // Answers to what was sent; one that was begun may be refused before it is complete.
-        let begun = self.ends.iter().take_while(|end| **end < self.sent).count() + 1;
-        let answers: Vec<&Answer> =
-            self.requests.iter().take(begun).map(|request| &request.answer).collect();
-        if let Err(complaint) = self.reader.take(&octets, &answers) {
+        let answers = self.requests.iter().map(|request| &request.answer);
+        let answers: Vec<(&Answer, Duration)> = answers.zip(self.asked.iter().copied()).collect();
+        if let Err(complaint) = self.reader.take(&octets, &answers, &self.history, now()) {
             fail(&format!("{} got {complaint}", self.name()));
         }
     }
@@ -326,8 +406,7 @@ impl Client {
         if !self.is_over() {
             fail(&format!("{} is left alone", self.name()));
         }
-        // An idle connection may be ended to make a place while the next request is on its way.
-        let crossed = self.yields && self.conduct == Conduct::Lingers && self.state == State::Ended;
+        let crossed = self.has_crossed();
         let owed = self.complete().saturating_sub(usize::from(crossed));
         if self.reader.answers < owed || self.reader.rest() > 0 {
             fail(&format!("{} did not get every answer", self.name()));
@@ -339,6 +418,17 @@ impl Client {
         if self.state != State::Ended && self.conduct != Conduct::Lingers {
             fail(&format!("{} saw a reset", self.name()));
         }
+    }
+
+    /// An idle connection may be ended while the next request is on its way.
+    fn has_crossed(&self) -> bool {
+        if self.conduct != Conduct::Lingers || self.state != State::Ended {
+            return false;
+        }
+        let behind_pause = |pause: Pause| pause.over && pause.behind == self.reader.answers;
+        // Less than the driver's measure, which is in ticks and begins when it has sent.
+        let was_idle = |least: Duration| self.ended_after >= least / 4;
+        self.pause.is_some_and(behind_pause) || self.yields_after.is_some_and(was_idle)
     }
 
     /// The driver wanted no connection after its handshake.

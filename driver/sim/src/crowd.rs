@@ -6,6 +6,7 @@ use nthost::sim::{Happening, Peer, Peers, Random, fail};
 
 use crate::client::Client;
 use crate::door::Door;
+use crate::history::History;
 
 /// Addresses that clients come from.
 const ADDRESSES: usize = 4;
@@ -29,6 +30,7 @@ impl Crowd {
         within: Duration,
         per_address_max: usize,
         door: &Door,
+        history: &History,
     ) -> Crowd {
         let mut choice = random.fork(20);
         let within = u64::try_from(within.as_micros()).unwrap_or(u64::MAX);
@@ -36,7 +38,8 @@ impl Crowd {
             .map(|number| {
                 let start = Duration::from_micros(choice.within(0, within));
                 let from = address(choice.below(ADDRESSES), number);
-                Client::random(random.fork(100 + number as u64), from, start, door)
+                let random = random.fork(100 + number as u64);
+                Client::random(random, from, start, door, history.clone())
             })
             .collect();
         clients.sort_by_key(|client| client.start);

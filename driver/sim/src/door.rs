@@ -1,5 +1,6 @@
 //! What the driver is told about who gets in.
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use nthost::Value;
 use nthost::sim::Random;
@@ -46,9 +47,10 @@ impl Door {
         self.answers || self.rate > 0 || self.denies || self.handshakes_max < 4_096
     }
 
-    /// True when an idle connection may be ended to make a place.
-    pub(crate) fn yields(&self) -> bool {
-        self.pressure_idle_ms > 0
+    /// How long a connection is idle before it may be ended to make a place.
+    pub(crate) fn yields_after(&self) -> Option<Duration> {
+        let least = Duration::from_millis(u64::from(self.pressure_idle_ms));
+        (!least.is_zero()).then_some(least)
     }
 
     /// As parameters.

@@ -9,6 +9,8 @@
 mod client;
 mod crowd;
 mod door;
+mod history;
+mod reload;
 mod request;
 mod response;
 mod scenario;

@@ -1,7 +1,7 @@
 //! What clients ask for, and the answers that they must get.
 use nthost::sim::Random;
 
-use crate::site::content;
+use crate::site::{ERROR_405, File, GENERATIONS, files};
 
 /// A kind of request.
 const MEDIUM: usize = 32;
@@ -11,8 +11,8 @@ const MEDIUM: usize = 32;
 pub(crate) struct Answer {
     /// Its status.
     pub(crate) status: u16,
-    /// Its content; `None` where only its length is of interest.
-    pub(crate) content: Option<&'static [u8]>,
+    /// What it carries, by generation of the site; `None` where that is of no interest.
+    pub(crate) files: Option<[&'static File; GENERATIONS]>,
     /// To HEAD, and with some statuses, no content follows whatever the head says.
     pub(crate) head_only: bool,
     /// The connection ends behind it.
@@ -51,30 +51,30 @@ impl Request {
             62 => return Request::malformed("GET /hello.txt\r\nHost: a\r\n\r\n"),
             _ => return Request::old(),
         };
-        let (status, content, head_only) = match (method, path) {
-            ("POST" | "PUT", _) => (405, None, false),
+        let (status, files, head_only) = match (method, path) {
+            ("POST" | "PUT", _) => (405, Some(files(ERROR_405)), false),
             ("OPTIONS", _) => (204, None, true),
             (_, "/missing") => (404, None, false),
             (_, "/old") => (301, None, false),
-            _ if !fields.is_empty() => (304, None, true),
-            _ => (200, Some(content(path)), method == "HEAD"),
+            _ if !fields.is_empty() => (304, Some(files(path)), true),
+            _ => (200, Some(files(path)), method == "HEAD"),
         };
         let close = if last { "Connection: close\r\n" } else { "" };
         let octets = format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{fields}{close}\r\n{rest}");
-        let answer = Answer { status, content, head_only, closes: last };
+        let answer = Answer { status, files, head_only, closes: last };
         Request { octets: octets.into_bytes(), answer }
     }
 
     /// A request that is refused, with the end of the connection.
     fn malformed(octets: &str) -> Request {
-        let answer = Answer { status: 400, content: None, head_only: false, closes: true };
+        let answer = Answer { status: 400, files: None, head_only: false, closes: true };
         Request { octets: octets.as_bytes().to_vec(), answer }
     }
 
     /// A request of a client that knows of no connections that persist.
     fn old() -> Request {
-        let content = Some(content("/hello.txt"));
-        let answer = Answer { status: 200, content, head_only: false, closes: true };
+        let files = Some(files("/hello.txt"));
+        let answer = Answer { status: 200, files, head_only: false, closes: true };
         Request { octets: b"GET /hello.txt HTTP/1.0\r\n\r\n".to_vec(), answer }
     }
 }

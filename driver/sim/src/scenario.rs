@@ -16,10 +16,9 @@ use wskhttpd_abi::{
 use crate::client::Client;
 use crate::crowd::{self, Crowd};
 use crate::door::Door;
-use crate::site;
+use crate::history::History;
+use crate::reload::{self, Reloads};
 
-/// NT path by which the driver opens the site image.
-const IMAGE_PATH: &str = "\\??\\site.img";
 /// Address of the client that comes when all is over.
 const PROBE: usize = 99;
 /// Octets of the slots that come with the first one that is not reserved: they come in chunks.
@@ -33,6 +32,10 @@ const CONNECTIONS_MAX: u32 = 256;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a new connection may wait for its answers when nothing fails any more.
 const SERVED_WITHIN: Duration = Duration::from_secs(10);
+/// How long a request is remembered of which the provider says nothing.
+const FORGOTTEN_WITHIN: Duration = Duration::from_mins(5);
+/// After which the driver ends an idle connection.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(8);
 /// Timeouts of the driver, in milliseconds.
 const TIMEOUTS: [(&str, u32); 7] = [
     ("HeadTimeoutMs", 5_000),
@@ -121,6 +124,8 @@ pub struct Report {
     pub clients: usize,
     /// Those that the driver refused.
     pub turned_away: usize,
+    /// Generations of the site that were published after the start.
+    pub reloads: u64,
     /// What the driver counted, as it was last asked: which of its branches were taken.
     pub counters: Counters,
 }
@@ -168,7 +173,8 @@ pub fn run(case: &Case) -> Report {
     let random = Random::new(case.seed).fork(7);
     let plan = Plan::new(case, &random);
     let per_address = usize::try_from(plan.per_address_max).unwrap_or(usize::MAX);
-    let crowd = Crowd::new(&random, plan.clients, plan.within, per_address, &plan.door);
+    let history = History::default();
+    let crowd = Crowd::new(&random, plan.clients, plan.within, per_address, &plan.door, &history);
     let crowd = Rc::new(RefCell::new(crowd));
     let options = sim::Options {
         seed: case.seed,
@@ -181,14 +187,16 @@ pub fn run(case: &Case) -> Report {
     };
     let peers: Rc<RefCell<dyn sim::Peers>> = crowd.clone();
     let (case, counters) = (case.clone(), Counters::default());
-    let script = Script { case, plan, crowd: crowd.clone(), random, counters };
-    let ((started, counters), outcome) = sim::run(options, &peers, move || script.run());
+    let reloads = Reloads::new(&random, history.clone());
+    let script = Script { case, plan, crowd: crowd.clone(), random, counters, history, reloads };
+    let ((started, counters, reloads), outcome) = sim::run(options, &peers, move || script.run());
     let crowd = crowd.borrow();
     Report {
         outcome,
         started,
         clients: crowd.clients.len(),
         turned_away: crowd.turned_away(),
+        reloads,
         counters,
     }
 }
@@ -200,6 +208,8 @@ struct Script {
     crowd: Rc<RefCell<Crowd>>,
     random: Random,
     counters: Counters,
+    history: History,
+    reloads: Reloads,
 }
 
 impl Script {
@@ -208,7 +218,7 @@ impl Script {
         let number = |name: &str, value| (name.to_owned(), Value::Dword(value));
         let mut registry = vec![
             text("ListenAddress", "10.1.1.1"),
-            text("SiteImage", IMAGE_PATH),
+            text("SiteImage", reload::FIRST_PATH),
             text("AcceptMode", self.case.mode.name()),
             // A secret key would choose which locks are contended.
             number("HashSeed", 1),
@@ -221,7 +231,7 @@ impl Script {
         Options {
             processors: self.plan.processors,
             registry,
-            files: vec![(IMAGE_PATH.to_owned(), site::image())],
+            files: reload::files(),
             wait_max: PATIENCE,
             ..Options::default()
         }
@@ -238,8 +248,8 @@ impl Script {
         }
     }
 
-    /// True when the driver started; what it counted.
-    fn run(mut self) -> (bool, Counters) {
+    /// True when the driver started; what it counted; how often another site was published.
+    fn run(mut self) -> (bool, Counters, u64) {
         let mut host = match Host::start(self.options()) {
             Ok(host) => host,
             Err(error) => fail(&format!("the host does not start: {error}")),
@@ -263,7 +273,7 @@ impl Script {
                 sim::begin_faults();
                 self.crowd.borrow_mut().excuse_refusals();
             }
-            let (before, _) = host.ledger().pool_octets();
+            let before = pool_peak(&host);
             self.serve(&host);
             check_memory(before, &host);
         }
@@ -275,7 +285,7 @@ impl Script {
         for client in &self.crowd.borrow().clients {
             client.check(excused, crowded);
         }
-        (loaded.is_ok(), self.counters)
+        (loaded.is_ok(), self.counters, self.reloads.count)
     }
 
     /// From the start of the driver to its unloading.
@@ -309,15 +319,22 @@ impl Script {
             if self.random.one_in(24) {
                 self.counters(host);
             }
+            self.reloads.look(host, self.may_fail());
             sim::sleep(Duration::from_micros(self.random.within(1, 100_000)));
         }
         sim::calm();
         sim::sleep(Duration::from_secs(1));
         self.is_empty(host);
+        self.reloads.settle(host, self.case.strike.is_some());
         if !host.listening().is_empty() {
             self.probe();
         }
         self.counters(host);
+    }
+
+    /// Calls of the driver have failed.
+    fn may_fail(&self) -> bool {
+        self.plan.faults || self.case.strike.is_some()
     }
 
     fn counters(&mut self, host: &Host) -> Option<Counters> {
@@ -328,14 +345,19 @@ impl Script {
                 Some(counters)
             }
             Ok(None) => fail("the counters are malformed"),
-            Err(_) if self.plan.faults || self.case.strike.is_some() => None,
+            Err(_) if self.may_fail() => None,
             Err(status) => fail(&format!("the counters cannot be read: {status:#x}")),
         }
     }
 
     /// No connection is left, and the driver knows it.
     fn is_empty(&mut self, host: &Host) {
-        let Some(counters) = self.counters(host) else { return };
+        let Some(mut counters) = self.counters(host) else { return };
+        if counters.get(Counter::Handshakes) != 0 && self.may_fail() {
+            // One that the provider did not tell from another is forgotten after a while.
+            sim::sleep(FORGOTTEN_WITHIN);
+            counters = self.counters(host).unwrap_or(counters);
+        }
         for counter in [Counter::ConnectionsOpen, Counter::Addresses, Counter::Handshakes] {
             let count = counters.get(counter);
             if count != 0 {
@@ -350,7 +372,7 @@ impl Script {
             let mut crowd = self.crowd.borrow_mut();
             let at = crowd.clients.len();
             let from = crowd::address(PROBE, at);
-            let client = Client::probe(self.random.fork(8), from, sim::now());
+            let client = Client::probe(self.random.fork(8), from, sim::now(), self.history.clone());
             crowd.clients.push(client);
             crowd.connect(at);
             at
@@ -368,9 +390,16 @@ impl Script {
     }
 }
 
+/// The most that pool had of each kind, but for images: how many there are is for `Reloads`.
+fn pool_peak(host: &Host) -> usize {
+    let kinds = host.ledger().items;
+    let kinds = kinds.iter().filter(|(name, _)| name.starts_with("pool ") && *name != "pool WhSi");
+    kinds.map(|(_, kind)| kind.peak).sum()
+}
+
 /// What is held beyond what the driver had at its start is bounded by the connections there were.
 fn check_memory(before: usize, host: &Host) {
-    let (_, peak) = host.ledger().pool_octets();
+    let peak = pool_peak(host);
     let connections = Peer::open_sockets_peak() + 1;
     if peak > before + CHUNK_BYTES_MAX + connections * CONNECTION_BYTES_MAX {
         fail(&format!("{peak} octets of pool for {connections} connections, {before} without"));

@@ -1,5 +1,5 @@
 //! Whom a connection is counted for.
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
 /// The holder of a count: the prefix of an address, of the configured length.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -25,6 +25,12 @@ impl Holder {
         let kept = bits & mask(length);
         let (high, low) = (kept.wrapping_shr(64), kept & u128::from(u64::MAX));
         Holder([high, low].map(|half| u64::try_from(half).unwrap_or(0)))
+    }
+
+    /// The first address of the prefix.
+    pub fn address(self) -> IpAddr {
+        let [high, low] = self.0.map(u128::from);
+        Ipv6Addr::from_bits(high.wrapping_shl(64) | low).to_canonical()
     }
 
     /// The holder as two words, to be hashed.
@@ -61,6 +67,14 @@ mod tests {
         ];
         for (one, other, same) in rows {
             assert_eq!(of(one, USUAL) == of(other, USUAL), same, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_holder_has_the_first_address_of_its_prefix() {
+        let rows = [("192.0.2.1", "192.0.2.1"), ("2001:db8:0:1:ffff::9", "2001:db8:0:1::")];
+        for (one, first) in rows {
+            assert_eq!(of(one, USUAL).address(), first.parse::<IpAddr>().unwrap());
         }
     }
 

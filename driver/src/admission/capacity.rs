@@ -10,10 +10,10 @@ pub enum Lane {
     Exempt,
 }
 
-/// Places of connections: `max` in all, the last `reserved` of them for exempt sources.
+/// Places of connections: so many in all, the last of them for exempt sources.
 pub struct Capacity {
-    max: u32,
-    reserved: u32,
+    /// All places in the low half, those for exempt sources in the high half.
+    places: AtomicU64,
     /// Taken places: of common connections in the low half, of exempt ones in the high half.
     taken: AtomicU64,
 }
@@ -21,6 +21,10 @@ pub struct Capacity {
 fn halves(taken: u64) -> (u32, u32) {
     let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
     (half(taken), half(taken.wrapping_shr(32)))
+}
+
+fn joined(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high).wrapping_shl(32)
 }
 
 impl Lane {
@@ -35,14 +39,20 @@ impl Lane {
 impl Capacity {
     /// Nothing is taken.
     pub fn new(max: u32, reserved: u32) -> Capacity {
-        Capacity { max, reserved: reserved.min(max), taken: AtomicU64::new(0) }
+        Capacity { places: AtomicU64::new(joined(max, reserved)), taken: AtomicU64::new(0) }
+    }
+
+    /// Other numbers of places; those that are taken stay so, even if there are more.
+    pub fn resize(&self, max: u32, reserved: u32) {
+        self.places.store(joined(max, reserved), Ordering::Relaxed);
     }
 
     fn has_room(&self, taken: u64, lane: Lane) -> bool {
         let (common, exempt) = halves(taken);
-        let common_max = self.max.saturating_sub(self.reserved);
+        let (max, reserved) = halves(self.places.load(Ordering::Relaxed));
+        let common_max = max.saturating_sub(reserved);
         let fits = lane == Lane::Exempt || common < common_max;
-        fits && common.saturating_add(exempt) < self.max
+        fits && common.saturating_add(exempt) < max
     }
 
     /// Takes a place; false when there is none. IRQL <= DISPATCH.

@@ -26,14 +26,15 @@ pub mod line;
 pub mod prefixes;
 pub mod table;
 
-use crate::sync::{AtomicU32, Ordering, PoolSlice, Result, Tag, fence};
+use crate::published::Published;
+use crate::sync::{AtomicU32, Ordering, PoolArc, PoolSlice, Result, Tag, fence, processor};
 use address::{Holder, PrefixLengths};
 use capacity::{Capacity, Lane};
 use handshakes::{Handshakes, Request, Standing};
 use hash::HashKey;
-use line::Line;
+use line::{Line, Place};
 use prefixes::{Prefix, any_contains};
-use table::{AddressTable, Allowance, Shortage};
+use table::{AddressTable, Allowance, Shortage, Top};
 
 /// What happens to a connection for which there is no place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,6 +97,39 @@ impl Lists {
     pub fn empty() -> Result<Lists> {
         let none = || PoolSlice::from_fn(Tag::Server, 0, |_| Prefix::default());
         Ok(Lists { allow: none()?, deny: none()?, exempt: none()? })
+    }
+}
+
+impl Lists {
+    /// The same again.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES`.
+    pub fn copy(&self) -> Result<Lists> {
+        let copy = |list: &PoolSlice<Prefix>| {
+            let prefix = |at| list.get(at).copied().unwrap_or_default();
+            PoolSlice::from_fn(Tag::Server, list.len(), prefix)
+        };
+        Ok(Lists {
+            allow: copy(&self.allow)?,
+            deny: copy(&self.deny)?,
+            exempt: copy(&self.exempt)?,
+        })
+    }
+}
+
+/// What is decided by.
+pub struct Policy {
+    /// The limits.
+    pub rules: Rules,
+    /// The lists.
+    pub lists: Lists,
+}
+
+impl Policy {
+    /// Places that only exempt sources get.
+    fn reserved(&self) -> u32 {
+        if self.lists.exempt.is_empty() { 0 } else { self.rules.reserved }
     }
 }
 
@@ -198,8 +232,8 @@ enum Waiter {
 pub enum Decision {
     /// The pended request is to be accepted.
     Accept(InspectId),
-    /// The pended request is to be rejected: its time is over.
-    Reject(InspectId),
+    /// The pended request is to be rejected: its time is over. Whom it was counted for.
+    Reject(InspectId, Option<Holder>),
     /// The connection in this slot has got its place.
     Admit(u32),
 }
@@ -207,8 +241,7 @@ pub enum Decision {
 /// The decision, and what it needs to know. Every call: IRQL <= DISPATCH, any thread, a bounded
 /// number of steps; times are in ticks.
 pub struct Admission {
-    rules: Rules,
-    lists: Lists,
+    policy: Published<Policy, ()>,
     addresses: AddressTable,
     capacity: Capacity,
     handshakes: Handshakes,
@@ -229,22 +262,43 @@ impl Admission {
         // Waiters are counted for their address, too.
         let counted = rules.connections_max.saturating_add(waiters);
         let counted = usize::try_from(counted).unwrap_or(usize::MAX);
-        let reserved = if lists.exempt.is_empty() { 0 } else { rules.reserved };
+        let policy = Policy { rules, lists };
         Ok(Admission {
-            addresses: AddressTable::new(key, counted, rules.allowance)?,
-            capacity: Capacity::new(rules.connections_max, reserved),
+            addresses: AddressTable::new(key, counted)?,
+            capacity: Capacity::new(rules.connections_max, policy.reserved()),
             handshakes: Handshakes::new(key, rules.handshakes_max)?,
             common_line: Line::new(waiters)?,
             exempt_line: Line::new(waiters)?,
             refusing: AtomicU32::new(0),
-            rules,
-            lists,
+            policy: Published::new(PoolArc::new(Tag::Server, policy)?, processor::count(), || {
+                Ok(())
+            })?,
         })
+    }
+
+    /// The limits and lists in force.
+    pub fn policy(&self) -> PoolArc<Policy> {
+        self.policy.current()
+    }
+
+    /// Puts other limits and lists in force. No more connections, waiters or requests than there
+    /// were at first; prefixes of addresses stay as they are. Who is in stays in. Waiters that came
+    /// under a longer hold keep it, and those behind them may be held as long.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_RESOURCES`; nothing has changed then.
+    pub fn change(&self, policy: Policy) -> Result<()> {
+        let (max, reserved) = (policy.rules.connections_max, policy.reserved());
+        self.policy.publish(PoolArc::new(Tag::Server, policy)?);
+        self.capacity.resize(max, reserved);
+        Ok(())
     }
 
     /// A connection is requested, before its handshake completes.
     pub fn inspect(&self, ip: IpAddr, id: InspectId, now: u32) -> (Verdict, Option<Refused>) {
-        let (request, refused) = self.judge(ip, now);
+        let mut turn = self.policy.turn(processor::current());
+        let policy = turn.parts().0;
+        let (request, refused) = self.judge(policy, ip, now);
         let Some(request) = request else { return (Verdict::Reject, refused) };
         if !self.note(id, request, now) {
             return (Verdict::Reject, Some(Reason::Handshakes.refused()));
@@ -252,11 +306,12 @@ impl Admission {
         if request.standing != Standing::Joining {
             return (Verdict::Accept, refused);
         }
-        if self.join(id, request.lane, now) {
+        if self.join(&policy.rules, id, request.lane, now) {
             return (Verdict::Pend, None);
         }
-        let answers =
-            self.refusing(Reason::Crowded).is_some_and(|request| self.note(id, request, now));
+        let answers = self
+            .refusing(&policy.rules, Reason::Crowded)
+            .is_some_and(|request| self.note(id, request, now));
         let verdict = if answers { Verdict::Accept } else { Verdict::Reject };
         (verdict, Some(Reason::Crowded.refused()))
     }
@@ -275,9 +330,8 @@ impl Admission {
     }
 
     /// A request that is noted joins the line; false when there is no room in it.
-    fn join(&self, id: InspectId, lane: Lane, now: u32) -> bool {
-        let deadline = now.saturating_add(self.rules.hold_ticks);
-        let Some(place) = self.line(lane).join(Waiter::Request(id), deadline) else {
+    fn join(&self, rules: &Rules, id: InspectId, lane: Lane, now: u32) -> bool {
+        let Some(place) = self.line_up(rules, Waiter::Request(id), lane, now) else {
             // An abort that came meanwhile has given it back.
             if let Some(request) = self.handshakes.remove(id) {
                 self.give_back(request);
@@ -292,6 +346,13 @@ impl Admission {
             self.line(lane).leave(place);
         }
         true
+    }
+
+    /// A place at the end of the line; `None` when as many wait as may.
+    fn line_up(&self, rules: &Rules, who: Waiter, lane: Lane, now: u32) -> Option<Place> {
+        let waiting = self.line(lane);
+        let until = now.saturating_add(rules.hold_ticks);
+        if waiting.len() < rules.hold_max { waiting.join(who, until) } else { None }
     }
 
     /// A request died; true when it was counted.
@@ -312,23 +373,24 @@ impl Admission {
         slot: u32,
         now: u32,
     ) -> (Option<Ticket>, Option<Refused>) {
+        let mut turn = self.policy.turn(processor::current());
+        let policy = turn.parts().0;
         let inspected = id.and_then(|id| self.handshakes.remove(id));
         let (request, refused) = match inspected {
             Some(request) => (Some(self.decided(request)), None),
-            None => self.judge(ip, now),
+            None => self.judge(policy, ip, now),
         };
         let Some(request) = request else { return (None, refused) };
         if request.standing != Standing::Joining {
             return (Some(Ticket(request)), refused);
         }
-        let deadline = now.saturating_add(self.rules.hold_ticks);
-        let joined = self.line(request.lane).join(Waiter::Connection(slot), deadline);
+        let joined = self.line_up(&policy.rules, Waiter::Connection(slot), request.lane, now);
         if let Some(place) = joined {
             let standing = Standing::Waiting(place);
             return (Some(Ticket(Request { standing, ..request })), None);
         }
         self.give_back(request);
-        (self.refusing(Reason::Crowded).map(Ticket), Some(Reason::Crowded.refused()))
+        (self.refusing(&policy.rules, Reason::Crowded).map(Ticket), Some(Reason::Crowded.refused()))
     }
 
     /// A request whose connection came. One that the provider did not wait with for a decision is
@@ -412,7 +474,7 @@ impl Admission {
             let Waiter::Request(id) = self.line(lane).pop_if(is_overdue)? else { return None };
             if let Some(request) = self.handshakes.remove(id) {
                 self.give_back(Request { standing: Standing::Joining, ..request });
-                return Some(Decision::Reject(id));
+                return Some(Decision::Reject(id, request.holder));
             }
         }
     }
@@ -433,6 +495,11 @@ impl Admission {
     /// Addresses with a connection or a request; looks at the whole table.
     pub fn addresses(&self) -> usize {
         self.addresses.holders()
+    }
+
+    /// Who has the most connections, and how many each has, most first; looks at the whole table.
+    pub fn top(&self) -> Top {
+        self.addresses.top()
     }
 
     /// Requests and connections that wait for a place.
@@ -469,27 +536,32 @@ impl Admission {
     }
 
     /// Counts a newcomer. `Joining` in what is returned means: it may wait for a place.
-    fn judge(&self, ip: IpAddr, now: u32) -> (Option<Request>, Option<Refused>) {
-        match self.count(ip, now) {
+    fn judge(&self, policy: &Policy, ip: IpAddr, now: u32) -> (Option<Request>, Option<Refused>) {
+        match self.count(policy, ip, now) {
             Ok(request) => (Some(request), None),
-            Err(refused) => (self.refusing(refused.reason), Some(refused)),
+            Err(refused) => (self.refusing(&policy.rules, refused.reason), Some(refused)),
         }
     }
 
-    fn count(&self, ip: IpAddr, now: u32) -> core::result::Result<Request, Refused> {
-        let Lists { allow, deny, exempt } = &self.lists;
+    fn count(
+        &self,
+        policy: &Policy,
+        ip: IpAddr,
+        now: u32,
+    ) -> core::result::Result<Request, Refused> {
+        let Policy { rules, lists: Lists { allow, deny, exempt } } = policy;
         if any_contains(deny, ip) || !allow.is_empty() && !any_contains(allow, ip) {
             return Err(Reason::Denied.refused());
         }
         let (lane, holder) = if any_contains(exempt, ip) {
             (Lane::Exempt, None)
         } else {
-            let holder = Holder::of(ip, self.rules.prefix_lengths);
-            self.addresses.take(holder, now).map_err(Refused::from)?;
+            let holder = Holder::of(ip, rules.prefix_lengths);
+            self.addresses.take(holder, &rules.allowance, now).map_err(Refused::from)?;
             (Lane::Common, Some(holder))
         };
         let request = Request { holder, lane, standing: self.place(lane) };
-        if request.standing == Standing::Placed || self.rules.overload == Overload::Hold {
+        if request.standing == Standing::Placed || rules.overload == Overload::Hold {
             return Ok(request);
         }
         self.give_back(request);
@@ -497,17 +569,15 @@ impl Admission {
     }
 
     /// How a refused newcomer is told: by an answer, if that is wanted and not too many are.
-    fn refusing(&self, reason: Reason) -> Option<Request> {
-        let answers = match self.rules.refuse_with {
+    fn refusing(&self, rules: &Rules, reason: Reason) -> Option<Request> {
+        let answers = match rules.refuse_with {
             RefuseWith::Answer503 => true,
-            RefuseWith::Reset => {
-                reason == Reason::Crowded && self.rules.overload == Overload::Answer503
-            }
+            RefuseWith::Reset => reason == Reason::Crowded && rules.overload == Overload::Answer503,
         };
         if !answers {
             return None;
         }
-        if self.refusing.fetch_add(1, Ordering::AcqRel) >= self.rules.hold_max {
+        if self.refusing.fetch_add(1, Ordering::AcqRel) >= rules.hold_max {
             self.refusing.fetch_sub(1, Ordering::AcqRel);
             return None;
         }

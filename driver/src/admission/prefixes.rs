@@ -1,5 +1,5 @@
 //! Lists of address prefixes: allow, deny, exempt.
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
 use super::address::mask;
 
@@ -60,6 +60,17 @@ impl core::str::FromStr for Prefix {
     }
 }
 
+impl core::fmt::Display for Prefix {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let ip = Ipv6Addr::from_bits(self.bits);
+        let length = self.mask.leading_ones();
+        match (ip.to_ipv4_mapped(), length.checked_sub(96)) {
+            (Some(ip), Some(length)) => write!(f, "{ip}/{length}"),
+            _ => write!(f, "{ip}/{length}"),
+        }
+    }
+}
+
 /// An address in the space of IPv6, where IPv4 has the v4-mapped prefix.
 fn bits_of(ip: IpAddr) -> u128 {
     match ip {
@@ -79,7 +90,15 @@ pub fn any_contains(prefixes: &[Prefix], ip: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use core::fmt::Write as _;
+
     use super::*;
+
+    fn shown(prefix: Prefix) -> arrayvec::ArrayString<64> {
+        let mut text = arrayvec::ArrayString::new();
+        write!(text, "{prefix}").unwrap();
+        text
+    }
 
     #[test]
     fn prefixes_are_read_strictly() {
@@ -105,8 +124,14 @@ mod tests {
             (" 10.0.0.0/8", Some(PrefixError::Address)),
         ];
         for (text, error) in rows {
-            assert_eq!(text.parse::<Prefix>().err(), error, "{text}");
+            let prefix = text.parse::<Prefix>();
+            assert_eq!(prefix.err(), error, "{text}");
+            if let Ok(prefix) = prefix {
+                assert_eq!(shown(prefix).parse(), Ok(prefix), "{text}");
+            }
         }
+        let whole: Prefix = "10.1.2.3".parse().unwrap();
+        assert_eq!(&shown(whole), "10.1.2.3/32");
     }
 
     #[test]

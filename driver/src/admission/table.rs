@@ -4,6 +4,8 @@
 //! its own: one octet of the hash per entry, looked through first, and the entries. So a decision
 //! costs the same whatever the table holds. A full shard refuses new holders; no holder ever loses
 //! its count to another.
+use arrayvec::ArrayVec;
+
 use super::address::Holder;
 use super::hash::{HashKey, place};
 use crate::sync::{PoolSlice, Result, SpinLock, Tag};
@@ -51,6 +53,22 @@ pub struct Refused {
     pub first: bool,
 }
 
+/// Holders, and how many connections each has.
+pub type Top = ArrayVec<(Holder, u32), 32>;
+
+/// Puts a holder where it belongs, if it has more than the last of those that fit.
+fn add_to_top(top: &mut Top, holder: Holder, open: u32) {
+    if top.is_full() {
+        if top.last().is_some_and(|(_, least)| *least >= open) {
+            return;
+        }
+        top.pop();
+    }
+    let at = top.partition_point(|(_, more)| *more >= open);
+    // There is room, and the place is within it.
+    let _ = top.try_insert(at, (holder, open));
+}
+
 #[derive(Clone, Copy, Default)]
 struct Entry {
     holder: Holder,
@@ -58,6 +76,8 @@ struct Entry {
     /// Parts of tokens, as of `tick`.
     tokens: u32,
     tick: u32,
+    /// It was under a rate.
+    is_rated: bool,
     told: bool,
 }
 
@@ -70,7 +90,6 @@ struct Shard {
 /// The table. Every call: IRQL <= DISPATCH, any thread.
 pub struct AddressTable {
     key: HashKey,
-    allowance: Allowance,
     shards: PoolSlice<SpinLock<Shard>>,
 }
 
@@ -79,7 +98,7 @@ impl AddressTable {
     ///
     /// # Errors
     /// `INSUFFICIENT_RESOURCES`.
-    pub fn new(key: HashKey, connections: usize, allowance: Allowance) -> Result<AddressTable> {
+    pub fn new(key: HashKey, connections: usize) -> Result<AddressTable> {
         let shards = connections.div_ceil(SHARD_LOAD).max(SHARDS_MIN);
         let empty = |_| {
             SpinLock::new(Shard {
@@ -87,7 +106,7 @@ impl AddressTable {
                 entries: [Entry::default(); SHARD_HOLDERS],
             })
         };
-        Ok(AddressTable { key, allowance, shards: PoolSlice::from_fn(Tag::Server, shards, empty)? })
+        Ok(AddressTable { key, shards: PoolSlice::from_fn(Tag::Server, shards, empty)? })
     }
 
     fn shard(&self, holder: Holder) -> Option<(&SpinLock<Shard>, u8)> {
@@ -101,12 +120,17 @@ impl AddressTable {
     ///
     /// # Errors
     /// [`Refused`]; nothing is counted then.
-    pub fn take(&self, holder: Holder, now: u32) -> core::result::Result<(), Refused> {
+    pub fn take(
+        &self,
+        holder: Holder,
+        allowance: &Allowance,
+        now: u32,
+    ) -> core::result::Result<(), Refused> {
         let refused = Refused { shortage: Shortage::Table, first: false };
         let (shard, tag) = self.shard(holder).ok_or(refused)?;
         shard.with(|shard| {
-            let entry = shard.find_or_add(holder, tag, now, &self.allowance).ok_or(refused)?;
-            entry.take(now, &self.allowance)
+            let entry = shard.find_or_add(holder, tag, now, allowance).ok_or(refused)?;
+            entry.take(now, allowance)
         })
     }
 
@@ -119,12 +143,27 @@ impl AddressTable {
             entry.open = entry.open.saturating_sub(1);
             // With a rate it stays until its bucket is full: see `Entry::is_of_use`.
             if entry.open == 0
-                && self.allowance.per_second == 0
+                && !entry.is_rated
                 && let Some(tag) = shard.tags.get_mut(at)
             {
                 *tag = 0;
             }
         });
+    }
+
+    /// The holders with the most connections, most first; and how many each has. Looks at every
+    /// shard, one at a time: for reports.
+    pub fn top(&self) -> Top {
+        let mut top = Top::new();
+        for shard in self.shards.iter() {
+            shard.with(|shard| {
+                let used = shard.tags.iter().zip(&shard.entries).filter(|(tag, _)| **tag != 0);
+                for (_, entry) in used.filter(|(_, entry)| entry.open > 0) {
+                    add_to_top(&mut top, entry.holder, entry.open);
+                }
+            });
+        }
+        top
     }
 
     /// Holders with a connection. Looks at every shard: for reports.
@@ -175,7 +214,7 @@ impl Entry {
             Shortage::Connections
         } else if allowance.per_second != 0 {
             self.tokens = self.refilled(now, allowance);
-            self.tick = now;
+            (self.tick, self.is_rated) = (now, true);
             match self.tokens.checked_sub(TOKEN) {
                 Some(left) => {
                     self.tokens = left;
@@ -201,6 +240,7 @@ impl Entry {
 
     /// False when forgetting the entry changes no later decision.
     fn is_of_use(&self, now: u32, allowance: &Allowance) -> bool {
-        self.open > 0 || self.refilled(now, allowance) < allowance.burst.saturating_mul(TOKEN)
+        let is_full = || self.refilled(now, allowance) >= allowance.burst.saturating_mul(TOKEN);
+        self.open > 0 || allowance.per_second != 0 && !is_full()
     }
 }

@@ -1,12 +1,18 @@
-//! The service's registry parameters, validated once at start.
+//! The service's registry parameters, validated at the start and when one is changed.
+use core::fmt::Write as _;
 use core::net::SocketAddr;
 
 use nt::wsk::Accept;
-use nt::{Passive, RegistryKey, Result, WideString};
+use nt::{Passive, PoolSlice, RegistryKey, Result, Status, WideString};
+use wskhttpd_abi::Sentence;
 
+use crate::admission::prefixes::Prefix;
 use crate::admission::{Lists, Overload, RefuseWith};
 
+mod in_force;
 mod reader;
+
+pub use in_force::InForce;
 
 use reader::Reader;
 
@@ -66,6 +72,70 @@ macro_rules! parameters {
             $($(#[doc = $choice_help])+ pub $choice: $kind,)*
         }
 
+        /// The same without the help, which the driver does not need to be loaded with.
+        static BOUNDS: [Number; NUMBERS.len()] = [$(Number {
+            name: $name, default: $default, min: $min, max: $max, help: "",
+        },)*];
+
+        impl Parameters {
+            /// Those of [`BOUNDS`], in their order.
+            fn numbers(&self) -> [u32; NUMBERS.len()] {
+                [$(self.$field,)*]
+            }
+
+            /// The same, to be changed.
+            fn numbers_mut(&mut self) -> [&mut u32; NUMBERS.len()] {
+                [$(&mut self.$field,)*]
+            }
+
+            /// The same with other lists.
+            fn with_lists(&self, lists: Lists) -> Parameters {
+                Parameters {
+                    site_image: self.site_image.clone(),
+                    listen: self.listen,
+                    lists,
+                    $($field: self.$field,)*
+                    $($choice: self.$choice,)*
+                }
+            }
+
+            /// Each choice: its name and its word.
+            fn words(&self) -> [(&'static str, &'static str); CHOICES.len()] {
+                [$(($choice_name, {
+                    let words: &[(&'static str, $kind)] = &[$(($word, $value)),+];
+                    let in_force = words.iter().find(|(_, value)| *value == self.$choice);
+                    in_force.map_or("", |(word, _)| *word)
+                }),)*]
+            }
+
+            /// Sets a choice; `None` when there is none of this name, false when it has no such
+            /// word.
+            fn choose(&mut self, name: &str, word: &str) -> Option<bool> {
+                $(if name == $choice_name {
+                    let words: &[(&'static str, $kind)] = &[$(($word, $value)),+];
+                    let chosen = words.iter().find(|(known, _)| *known == word);
+                    if let Some((_, value)) = chosen {
+                        self.$choice = *value;
+                    }
+                    return Some(chosen.is_some());
+                })*
+                None
+            }
+        }
+
+        /// The lists by name, in the order in which [`list_of`] finds them.
+        const LIST_NAMES: [&str; LISTS.len()] = [$($list_name),*];
+
+        /// A list by its place in [`LIST_NAMES`].
+        fn list_of(lists: &Lists, at: usize) -> Option<&PoolSlice<Prefix>> {
+            [$(&lists.$list),*].get(at).copied()
+        }
+
+        /// The same, to be changed.
+        fn list_of_mut(lists: &mut Lists, at: usize) -> Option<&mut PoolSlice<Prefix>> {
+            [$(&mut lists.$list),*].into_iter().nth(at)
+        }
+
         /// All REG_DWORD parameters.
         pub const NUMBERS: &[Number] = &[$(Number {
             name: $name, default: $default, min: $min, max: $max, help: concat!($($help),+),
@@ -90,19 +160,24 @@ macro_rules! parameters {
             #[inline(never)]
             pub fn read(passive: &Passive, key: Option<&RegistryKey>) -> Result<Parameters> {
                 let reader = Reader { passive, key };
-                let parameters = Parameters {
+                let mut parameters = Parameters {
                     site_image: reader.site_image()?,
                     listen: SocketAddr::new(
                         reader.listen_address()?,
                         u16::try_from(reader.number(&LISTEN_PORT)?).unwrap_or(0),
                     ),
                     lists: Lists { $($list: reader.prefixes($list_name)?,)* },
-                    $($field: reader.number(&Number {
-                        name: $name, default: $default, min: $min, max: $max, help: "",
-                    })?,)*
+                    $($field: 0,)*
                     $($choice: reader.choice($choice_name, &[$(($word, $value)),+])?,)*
                 };
-                parameters.check()?;
+                for (value, number) in parameters.numbers_mut().into_iter().zip(&BOUNDS) {
+                    *value = reader.number(number)?;
+                }
+                let mut why = Sentence::new();
+                if !parameters.check(&mut why) {
+                    nt::log(format_args!("parameter {why}"));
+                    return Err(Status::INVALID_PARAMETER);
+                }
                 Ok(parameters)
             }
         }
@@ -161,6 +236,8 @@ parameters! {
         linger_ms: "LingerMs" = 2_000 in 100..=60_000;
         /// Request heads that each processor remembers, so as not to parse them again; 0 = none.
         memo_heads: "MemoHeads" = 16 in 0..=256;
+        /// 1 = keep a record of each request, for `wskhttpctl log`; heads are not remembered then.
+        access_log: "AccessLog" = 0 in 0..=1;
         /// Milliseconds that responses under way get when the driver stops.
         stop_ms: "StopMs" = 3_000 in 0..=60_000;
         /// Seed of the hash of addresses, to repeat a simulation; 0 = a secret one at each start.
@@ -191,15 +268,16 @@ parameters! {
 }
 
 impl Parameters {
-    /// What holds between parameters.
-    fn check(&self) -> Result<()> {
+    /// What holds between parameters; false, and the reason in `why`, when it does not.
+    fn check(&self, why: &mut Sentence) -> bool {
         let (reserved, all) = (self.reserved_connections, self.max_connections);
-        if !self.lists.exempt.is_empty() && reserved >= all {
-            return Err(reader::refuse(
-                "ReservedConnections",
-                format_args!("{reserved} of MaxConnections ({all}) leaves none for others"),
-            ));
+        let holds = self.lists.exempt.is_empty() || reserved < all;
+        if !holds {
+            let _ = write!(
+                why,
+                "ReservedConnections: {reserved} of MaxConnections ({all}) leaves none for others"
+            );
         }
-        Ok(())
+        holds
     }
 }

@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 use nthost::{Host, LoadFailure, Options, Value};
 use response_cache::build;
 use wskhttpd::WskHttpd;
-use wskhttpd_abi::{COUNTERS_BYTES, Counter, Counters, DEVICE_NAME, IOCTL_QUERY_COUNTERS};
+use wskhttpd_abi::{
+    COUNTERS_BYTES, Counter, Counters, DEVICE_NAME, IOCTL_LOAD_SITE, IOCTL_QUERY_COUNTERS,
+    LoadSite, Loaded, OUTPUT_BYTES_MAX, Record, cut, decode, encode,
+};
 
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,6 +65,13 @@ pub fn image() -> Vec<u8> {
     IMAGE.get_or_init(build).clone()
 }
 
+/// The image of a folder with nothing but this `site.toml`.
+pub fn declared(manifest: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.toml"), manifest).unwrap();
+    build::build_folder(folder.path(), &build::Options::default()).unwrap().image
+}
+
 pub fn number(name: &str, value: u32) -> (String, Value) {
     (name.to_owned(), Value::Dword(value))
 }
@@ -75,7 +85,11 @@ pub fn list(name: &str, values: &[&str]) -> (String, Value) {
 }
 
 /// A host with the site, listening on a free port of 127.0.0.1 unless `set` says otherwise.
-fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
+fn host(
+    set: Vec<(String, Value)>,
+    image: Vec<u8>,
+    change: impl FnOnce(Options) -> Options,
+) -> Host {
     let mut registry = vec![
         text("ListenAddress", "127.0.0.1"),
         number("ListenPort", 0),
@@ -84,7 +98,7 @@ fn host(set: Vec<(String, Value)>, image: Vec<u8>) -> Host {
     registry.extend(set);
     let files = vec![("\\??\\site.img".to_owned(), image.into())];
     let options = Options { processors: 2, registry, files, ..Options::default() };
-    Host::start(if is_irp_only() { irp_only(options) } else { options }).unwrap()
+    Host::start(change(if is_irp_only() { irp_only(options) } else { options })).unwrap()
 }
 
 /// True in test binaries that run the tests of another one on another machine.
@@ -115,7 +129,7 @@ fn load(host: &mut Host) -> Result<(), i32> {
 /// What the driver said when it refused to start.
 pub fn refusal(set: Vec<(String, Value)>, image: Vec<u8>) -> String {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut host = host(set, image);
+    let mut host = host(set, image, |options| options);
     load(&mut host).expect_err("it started");
     let said = host.log().concat();
     let ledger = host.unload();
@@ -125,8 +139,13 @@ pub fn refusal(set: Vec<(String, Value)>, image: Vec<u8>) -> String {
 
 impl Machine {
     pub fn start(set: Vec<(String, Value)>) -> Machine {
+        Machine::start_as(set, |options| options)
+    }
+
+    /// The same on a host that is otherwise than usual.
+    pub fn start_as(set: Vec<(String, Value)>, change: impl FnOnce(Options) -> Options) -> Machine {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut host = host(set, image());
+        let mut host = host(set, image(), change);
         if let Err(status) = load(&mut host) {
             panic!("status {status:#x}: {:?}", host.log());
         }
@@ -147,14 +166,47 @@ impl Machine {
         Client::try_from_address(source, self.address).unwrap()
     }
 
+    pub fn host(&self) -> &Host {
+        self.host.as_ref().unwrap()
+    }
+
+    /// Makes a request of the control device; its output.
+    pub fn request(&self, code: u32, input: &impl Record) -> Result<Vec<u8>, i32> {
+        let mut buffer = [0; 4_096];
+        let octets = encode(input, &mut buffer).unwrap();
+        self.host().device_control(DEVICE_NAME, code, &buffer[..octets], OUTPUT_BYTES_MAX)
+    }
+
+    /// Asks the control device without input.
+    pub fn query(&self, code: u32) -> Vec<u8> {
+        self.host().device_query(DEVICE_NAME, code, &[], OUTPUT_BYTES_MAX).unwrap()
+    }
+
+    /// Has the driver load an image, and says what it said.
+    pub fn load(&self, image: &[u8]) -> Loaded {
+        self.host().put_file("\\??\\next.img", image.to_vec());
+        let output = self.request(IOCTL_LOAD_SITE, &LoadSite { path: cut("\\??\\next.img") });
+        decode(&output.unwrap()).unwrap()
+    }
+
+    /// Octets that images take in memory.
+    pub fn image_octets(&self) -> usize {
+        let images = |ledger: nthost::Ledger| ledger.items.get("pool WhSi").map(|item| item.octets);
+        images(self.ledger()).unwrap_or(0)
+    }
+
     /// The transport under the listener goes away.
     pub fn lose_listeners(&self) {
         self.host.as_ref().unwrap().lose_listeners();
     }
 
+    /// One request to the control device.
+    pub fn control(&self, code: u32, input: &[u8], output: usize) -> Result<Vec<u8>, i32> {
+        self.host.as_ref().unwrap().device_control(DEVICE_NAME, code, input, output)
+    }
+
     pub fn counters(&self) -> Counters {
-        let host = self.host.as_ref().unwrap();
-        let output = host.device_control(DEVICE_NAME, IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES);
+        let output = self.control(IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES);
         Counters::decode(&output.unwrap()).unwrap()
     }
 
@@ -179,6 +231,20 @@ impl Machine {
 
     pub fn log(&self) -> String {
         self.host.as_ref().unwrap().log().concat()
+    }
+
+    /// What the driver traced.
+    #[allow(clippy::unused_self)] // this one's: there is one machine at a time
+    pub fn events(&self) -> String {
+        nthost::events().concat()
+    }
+
+    /// Unloads; the ledger must be zero. What the driver has traced until then.
+    pub fn stop_and_trace(mut self) -> String {
+        let ledger = self.host.take().unwrap().unload();
+        assert!(ledger.is_zero(), "{ledger}");
+        // Before the next machine starts.
+        self.events()
     }
 
     /// Unloads; the ledger must be zero. How long it took.
@@ -302,6 +368,14 @@ impl Client {
         }
         response.body = self.pending.drain(..length).collect();
         response
+    }
+
+    /// So many octets, whatever they mean.
+    pub fn read(&mut self, octets: usize) -> Vec<u8> {
+        while self.pending.len() < octets {
+            assert!(self.more(), "{} of {octets} octets", self.pending.len());
+        }
+        self.pending.drain(..octets).collect()
     }
 
     /// Nothing more than what was read comes, and the server ends the connection.

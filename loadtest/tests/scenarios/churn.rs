@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::peer::{PATIENCE, Peer, Wrong};
-use loadtest::churn::{ChurnPlan, churn};
+use loadtest::generator::churn::{ChurnPlan, churn};
+use loadtest::generator::plan::{Ask, Plan};
+use loadtest::generator::report::Report;
+use loadtest::generator::run::Bound;
 use loadtest::interrupt::Interrupt;
-use loadtest::plan::Plan;
-use loadtest::report::Report;
-use loadtest::run::Bound;
 
 fn report(peer: &Peer, count: u64, rude: bool, timeout: Duration) -> Report {
     paced(peer, count, rude, timeout, Duration::ZERO)
@@ -15,16 +15,18 @@ fn report(peer: &Peer, count: u64, rude: bool, timeout: Duration) -> Report {
 
 fn paced(peer: &Peer, count: u64, rude: bool, timeout: Duration, pace: Duration) -> Report {
     let plan = Plan {
-        urls: vec![peer.url("/a"), peer.url("/b")],
-        status: 200,
-        check_content: true,
+        asks: ["/a", "/b"].map(|path| Ask::get(peer.url(path))).into(),
         connections: 3,
         timeout,
         errors_max: 20,
-        sources: None,
-        source: None,
+        ..Plan::default()
     };
-    let plan = ChurnPlan { plan, bound: Bound::Requests(count), rude, pace };
+    let plan = ChurnPlan {
+        rude,
+        send_pace: pace,
+        read_pace: pace,
+        ..ChurnPlan::new(plan, Bound::Requests(count))
+    };
     churn(&plan, &Interrupt::default()).expect("a report")
 }
 

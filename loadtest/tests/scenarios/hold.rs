@@ -4,21 +4,19 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::peer::{PATIENCE, Peer, Wrong};
-use loadtest::hold::{HoldPlan, hold};
+use loadtest::generator::hold::{HoldPlan, hold};
+use loadtest::generator::plan::{Ask, Plan};
+use loadtest::generator::report::Report;
 use loadtest::interrupt::Interrupt;
-use loadtest::plan::Plan;
-use loadtest::report::Report;
 
 fn report_of(peer: &Peer, sources: Option<u8>) -> Report {
     let plan = Plan {
-        urls: vec![peer.url("/a")],
-        status: 200,
-        check_content: true,
+        asks: vec![Ask::get(peer.url("/a"))],
         connections: 300,
         timeout: PATIENCE,
         errors_max: 1000,
         sources,
-        source: None,
+        ..Plan::default()
     };
     let plan = HoldPlan { plan, hold: Duration::from_millis(100) };
     hold(&plan, &Interrupt::default()).expect("a report")
@@ -66,7 +64,7 @@ fn the_exit_code_says_whether_all_was_right() {
 
     let (code, printed, _) = command(&Peer::start(Wrong::Byte, 20), &run[..5]);
     assert_eq!(code, Some(1));
-    assert!(printed.contains("differs from the first answer's"), "{printed}");
+    assert!(printed.contains("is not what it has to be"), "{printed}");
 
     let (code, printed, _) =
         command(&Peer::start(Wrong::Never, 0), &["hold", "--connections", "40", "--seconds", "0"]);

@@ -3,6 +3,10 @@
 #![forbid(unsafe_code)]
 
 mod churn;
+mod compare;
 mod hold;
+mod open;
 mod peer;
+mod play;
+mod rare;
 mod run;

@@ -3,23 +3,20 @@
 use std::time::Duration;
 
 use crate::peer::{PATIENCE, Peer, Wrong};
+use loadtest::generator::plan::{Ask, Plan};
+use loadtest::generator::report::{End, Report};
+use loadtest::generator::run::{Bound, RunPlan, run};
 use loadtest::interrupt::Interrupt;
-use loadtest::plan::Plan;
-use loadtest::report::{End, Report};
-use loadtest::run::{Bound, RunPlan, run};
 
 fn plan(peer: &Peer, bound: Bound) -> RunPlan {
     let plan = Plan {
-        urls: vec![peer.url("/a"), peer.url("/b")],
-        status: 200,
-        check_content: true,
+        asks: ["/a", "/b"].map(|path| Ask::get(peer.url(path))).into(),
         connections: 4,
         timeout: PATIENCE,
         errors_max: 20,
-        sources: None,
-        source: None,
+        ..Plan::default()
     };
-    RunPlan { plan, threads: 2, pipeline: 1, bound }
+    RunPlan { threads: 2, ..RunPlan::new(plan, bound) }
 }
 
 fn start(plan: &RunPlan) -> Report {
@@ -32,6 +29,7 @@ fn report_of(wrong: Wrong, pipeline: usize) -> Report {
     let mut plan = plan(&peer, Bound::Requests(400));
     plan.pipeline = pipeline;
     plan.plan.timeout = Duration::from_millis(300);
+    plan.plan.errors_max = 7;
     start(&plan)
 }
 

@@ -120,6 +120,8 @@ import! {
     fn KeQuerySystemTimePrecise(now: *mut LARGE_INTEGER);
     /// Of the last clock interrupt. Any IRQL.
     fn KeQuerySystemTime(now: *mut LARGE_INTEGER);
+    /// Counts since some moment, and how many there are in a second (optional). Any IRQL.
+    fn KeQueryPerformanceCounter(frequency: *mut LARGE_INTEGER) -> LARGE_INTEGER;
     /// IRQL <= DISPATCH; returns the old IRQL.
     fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> KIRQL;
     /// IRQL DISPATCH.

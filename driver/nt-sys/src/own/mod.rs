@@ -10,6 +10,7 @@
     allow(clippy::upper_case_acronyms, dead_code, unused_imports, unreachable_pub)
 )]
 
+pub(crate) mod etw;
 pub(crate) mod ex;
 pub(crate) mod io;
 pub(crate) mod ke;

@@ -172,8 +172,8 @@ impl<C: Client> Endpoint<C> {
         }
     }
 
-    /// A send completed: tells the runner. False when nobody runs the connection, or there is more to
-    /// tell; then nothing was told.
+    /// A send completed: tells the runner. False when nobody runs the connection, or there is more
+    /// to tell; then nothing was told.
     #[inline]
     pub(super) fn is_run_while_sent(&self) -> bool {
         self.owner.post_to_runner(Events::SENT.0)

@@ -211,6 +211,15 @@ impl<C: Client> Provider<C> {
         self.bound.with(|address| *address)
     }
 
+    /// How connections come in: as was asked for, unless the provider refused event callbacks.
+    pub fn accept_mode(&self) -> Accept {
+        match (self.is_by_irp(), self.conditional) {
+            (true, _) => Accept::Irp,
+            (false, true) => Accept::Conditional,
+            (false, false) => Accept::Event,
+        }
+    }
+
     /// True when connections are served by IRP, false when by events.
     pub(super) fn is_by_irp(&self) -> bool {
         self.by_irp.load(Ordering::Relaxed)

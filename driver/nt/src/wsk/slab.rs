@@ -1,15 +1,14 @@
 //! Connection slots: reserved at start, grown in chunks, freed only when the provider is.
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
-
 use super::Client;
 use super::endpoint::Endpoint;
 use super::provider::Provider;
 use super::rundown::Rundown;
 use crate::pool::{PoolBox, PoolSlice, Tag};
+use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 use crate::{Result, SpinLock, Status, processor};
 
-/// Slots allocated together.
-const CHUNK_SLOTS: usize = 32;
+/// Slots allocated together; fewer where every order of threads is tried.
+const CHUNK_SLOTS: usize = if cfg!(test) { 2 } else { 32 };
 /// End of a list of slots.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -70,7 +69,8 @@ impl<C: Client> Slab<C> {
     }
 
     /// Takes a slot; `None` when there are as many as there may be (rounded up to whole chunks) and
-    /// none is free, or when memory is short. IRQL <= DISPATCH.
+    /// none is free, or when memory is short; also while another processor has added the last
+    /// slots and not put them into its list yet. IRQL <= DISPATCH.
     pub(super) fn take(&self, provider: *const Provider<C>) -> Option<&Endpoint<C>> {
         self.rundown.acquire();
         let here = processor::current() % self.free.len().max(1);

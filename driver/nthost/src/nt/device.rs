@@ -6,8 +6,9 @@ use nt_sys::io::{
     IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_SIZE_ONE,
 };
 use nt_sys::ntdef::{
-    BOOLEAN, NT_SUCCESS, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST,
-    STATUS_OBJECT_NAME_COLLISION, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING,
+    BOOLEAN, NT_SUCCESS, NTSTATUS, STATUS_ACCESS_DENIED, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_INVALID_DEVICE_REQUEST, STATUS_OBJECT_NAME_COLLISION, STATUS_OBJECT_NAME_NOT_FOUND,
+    STATUS_SUCCESS, UNICODE_STRING,
 };
 
 use super::handle::text;
@@ -150,9 +151,20 @@ struct Request {
     octets: [u8; IRP_SIZE_ONE as usize],
 }
 
-/// Opens the device, makes one METHOD_BUFFERED request, closes it again.
+/// A handle is for reading: `FILE_READ_ACCESS`.
+pub(crate) const ACCESS_READ: u32 = 1;
+/// A handle is for reading and writing: that `FILE_READ_ACCESS` and `FILE_WRITE_ACCESS`.
+pub(crate) const ACCESS_BOTH: u32 = 3;
+
+/// What a control code asks of the handle (`CTL_CODE`).
+const fn access_of(code: u32) -> u32 {
+    code >> 14 & ACCESS_BOTH
+}
+
+/// Opens the device for `access`, makes one METHOD_BUFFERED request, closes it again.
 pub(crate) fn control(
     name: &str,
+    access: u32,
     code: u32,
     input: &[u8],
     output_len: usize,
@@ -168,7 +180,12 @@ pub(crate) fn control(
     let mut buffer = input.to_vec();
     buffer.resize(input.len().max(output_len), 0);
     let parameters = [output_len, input.len(), code as usize, 0];
-    let result = dispatch(driver, object, IRP_MJ_DEVICE_CONTROL, parameters, &mut buffer);
+    // The I/O manager looks at the access; the driver does not see what was not allowed.
+    let result = if access_of(code) & !access == 0 {
+        dispatch(driver, object, IRP_MJ_DEVICE_CONTROL, parameters, &mut buffer)
+    } else {
+        Err(STATUS_ACCESS_DENIED)
+    };
     dispatch(driver, object, IRP_MJ_CLEANUP, [0; 4], &mut [])?;
     dispatch(driver, object, IRP_MJ_CLOSE, [0; 4], &mut [])?;
     let used = result?;

@@ -1,12 +1,17 @@
-//! Files: those that the host was started with.
+//! Files: those that were given to the host, and this machine's where it may have them.
+use std::io::ErrorKind;
+use std::sync::Arc;
+
 use nt_sys::ntdef::{
     HANDLE, IO_STATUS_BLOCK, LARGE_INTEGER, NTSTATUS, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES, PVOID,
-    STATUS_END_OF_FILE, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER,
-    STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
+    STATUS_ACCESS_DENIED, STATUS_END_OF_FILE, STATUS_FILE_IS_A_DIRECTORY,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND,
+    STATUS_SUCCESS,
 };
 use nt_sys::zw::{FILE_OPEN, FILE_STANDARD_INFORMATION, FileStandardInformation};
 
 use super::handle::{self, Target, text};
+use super::lock;
 use crate::host::state;
 use crate::processor::require_irql;
 use crate::sim::fault;
@@ -46,19 +51,45 @@ pub unsafe extern "win64" fn ZwCreateFile(
     }
     // SAFETY: the caller's.
     let name = unsafe { text(attributes.ObjectName) };
-    let found = state().files.iter().find(|(n, _)| n.eq_ignore_ascii_case(&name));
-    let Some((_, octets)) = found else { return STATUS_OBJECT_NAME_NOT_FOUND };
+    let octets = match find(&name) {
+        Ok(octets) => octets,
+        Err(status) => return status,
+    };
     if fault::fails(export, Freedom::NoMemory) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     // SAFETY: the caller's.
-    unsafe { file.write(handle::open(export, Target::File(octets.clone()))) };
+    unsafe { file.write(handle::open(export, Target::File(octets))) };
     // SAFETY: the caller's.
     unsafe { status.write(IO_STATUS_BLOCK { Status: STATUS_SUCCESS, Information: 1 }) };
     STATUS_SUCCESS
 }
 
-fn octets_of(export: &'static str, file: HANDLE) -> std::sync::Arc<Vec<u8>> {
+fn find(name: &str) -> Result<Arc<Vec<u8>>, NTSTATUS> {
+    let files = lock(&state().files);
+    if let Some((_, octets)) = files.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
+        return Ok(octets.clone());
+    }
+    drop(files);
+    let own = name.strip_prefix(r"\??\").filter(|path| path.starts_with('/'));
+    let Some(path) = own.filter(|_| state().own_files) else {
+        return Err(STATUS_OBJECT_NAME_NOT_FOUND);
+    };
+    // Anything else might never end, or never begin.
+    let is_file = std::fs::metadata(path).map(|metadata| metadata.is_file());
+    let octets = match is_file {
+        Ok(true) => std::fs::read(path),
+        Ok(false) => Err(ErrorKind::IsADirectory.into()),
+        Err(error) => Err(error),
+    };
+    octets.map(Arc::new).map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => STATUS_ACCESS_DENIED,
+        ErrorKind::IsADirectory => STATUS_FILE_IS_A_DIRECTORY,
+        _ => STATUS_OBJECT_NAME_NOT_FOUND,
+    })
+}
+
+fn octets_of(export: &'static str, file: HANDLE) -> Arc<Vec<u8>> {
     match handle::target(export, file) {
         Target::File(octets) => octets,
         Target::Parameters | Target::Thread(_) => {

@@ -1,10 +1,12 @@
 //! NT, by its own prefixes.
 pub(crate) mod bugcheck;
 pub(crate) mod device;
+pub(crate) mod etw;
 pub(crate) mod event;
 pub(crate) mod file;
 pub(crate) mod handle;
 pub(crate) mod irp;
+pub(crate) mod lock_order;
 pub(crate) mod lookaside;
 pub(crate) mod mdl;
 pub(crate) mod pool;

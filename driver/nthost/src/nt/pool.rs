@@ -128,6 +128,7 @@ pub(crate) fn free(export: &'static str, address: PVOID, tag: u32) {
         violation(Rule::Pool, export, tag_name(block.tag), detail, Some(block.site));
     }
     super::irp::check_not_in_flight(export, at, at + block.octets);
+    super::lock_order::forget(at, at + block.octets);
     crate::wsk::pins::check_not_pinned(export, at, at + block.octets);
     let octets = address.cast::<u8>();
     // SAFETY: the block is ours again, `octets` long.

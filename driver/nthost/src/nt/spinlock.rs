@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nt_sys::ke::KSPIN_LOCK;
 use nt_sys::ntdef::{DISPATCH_LEVEL, KIRQL};
 
+use super::lock_order;
 use crate::processor::{self, require_irql};
 use crate::sim::actor::{self, Wait};
 use crate::sim::interrupt::AtReturn;
@@ -25,6 +26,7 @@ pub unsafe extern "win64" fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) 
     require_irql(export, DISPATCH_LEVEL);
     let me = processor::thread_mark();
     let word = atomic(lock);
+    lock_order::wants(export, lock.addr());
     let mut spins = 0_u32;
     while let Err(owner) = word.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
         if owner == me {
@@ -38,6 +40,7 @@ pub unsafe extern "win64" fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) 
         // The owner may be a thread that the operating system does not run at the moment.
         if spins.is_multiple_of(64) { std::thread::yield_now() } else { std::hint::spin_loop() }
     }
+    lock_order::has(export, lock.addr());
     let before = processor::raise_irql(DISPATCH_LEVEL);
     actor::export_called("lock acquired");
     before
@@ -60,6 +63,7 @@ pub unsafe extern "win64" fn KeReleaseSpinLock(lock: *mut KSPIN_LOCK, irql: KIRQ
     if atomic(lock).swap(0, Ordering::Release) != processor::thread_mark() {
         violation(Rule::SpinLock, export, format!("lock {lock:p}"), "released by another", None);
     }
+    lock_order::released(lock.addr());
     processor::set_irql(irql);
     actor::export_called(export);
 }

@@ -15,13 +15,18 @@ const UNIX_EPOCH_TICKS: u64 = 116_444_736_000_000_000;
 /// When a simulated machine starts: 2024-01-01, 100 ns since 1970.
 const SIMULATED_START: u64 = 1_704_067_200 * 10_000_000;
 
-/// 100 ns since some moment before the machine started.
-pub(crate) fn now() -> u64 {
+/// Some moment before the machine started.
+fn started() -> Instant {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    *START
+}
+
+/// 100 ns since that moment.
+pub(crate) fn now() -> u64 {
     if world::is_on() {
         return world::with(|world| world.now());
     }
-    u64::try_from(START.elapsed().as_nanos() / 100).unwrap_or(u64::MAX)
+    u64::try_from(started().elapsed().as_nanos() / 100).unwrap_or(u64::MAX)
 }
 
 /// 100 ns since 1970.
@@ -54,6 +59,27 @@ pub unsafe extern "win64" fn KeQuerySystemTimePrecise(now: *mut LARGE_INTEGER) {
 pub unsafe extern "win64" fn KeQuerySystemTime(now: *mut LARGE_INTEGER) {
     // SAFETY: the caller's.
     unsafe { KeQuerySystemTimePrecise(now) };
+}
+
+/// Counts since the machine started: nanoseconds, or the 100 ns of a simulated machine.
+///
+/// # Safety
+/// `frequency` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "win64" fn KeQueryPerformanceCounter(
+    frequency: *mut LARGE_INTEGER,
+) -> LARGE_INTEGER {
+    actor::simple_export_called();
+    let (count, per_second) = if world::is_on() {
+        (now(), 10_000_000)
+    } else {
+        (u64::try_from(started().elapsed().as_nanos()).unwrap_or(u64::MAX), 1_000_000_000)
+    };
+    if !frequency.is_null() {
+        // SAFETY: the caller's.
+        unsafe { frequency.write(LARGE_INTEGER { QuadPart: per_second }) };
+    }
+    LARGE_INTEGER { QuadPart: count.cast_signed() }
 }
 
 /// Processors of the machine.

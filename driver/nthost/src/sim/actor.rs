@@ -6,8 +6,8 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::freedom::Freedom;
-use super::interrupt;
 use super::world::{NOBODY, is_on, with};
+use super::{cost, interrupt};
 use crate::processor::{self, Context};
 
 /// Octets of a stack; little of it is ever touched.
@@ -110,6 +110,9 @@ pub(crate) fn pause(wait: Wait) {
 /// The same, of an export that takes no time: nobody else goes on.
 pub(crate) fn simple_export_called() {
     interrupt::disarm();
+    if is_on() {
+        cost::call("");
+    }
 }
 
 /// An export is called: a moment at which another may go on.
@@ -118,6 +121,7 @@ pub(crate) fn export_called(export: &'static str) {
         return;
     }
     interrupt::disarm();
+    cost::call(export);
     let (irql, depth) = (processor::irql(), processor::depth());
     with(|world| world.note(export, usize::from(irql), depth as usize));
     preempt(Freedom::Preempted);

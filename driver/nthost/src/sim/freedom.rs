@@ -114,6 +114,8 @@ freedoms! {
     ListenerLost = "NULL AcceptSocket", Death;
     /// The listener is given up: an inspect event without an ID.
     InspectLost = "NULL InspectID", Death;
+    /// Indicated memory cannot be accessed after its callback, nor what is behind its end.
+    TakenAway = "indication taken away", Order;
 }
 
 /// How often each is taken, in parts of 4,096, and how often each was.

@@ -14,7 +14,9 @@ use libc::{c_int, c_void, siginfo_t, ucontext_t};
 
 use super::actor::{self, pause};
 use super::freedom::Freedom;
+use super::indication;
 use super::world::{is_on, with};
+use crate::verifier::{Rule, violation};
 
 /// The trap flag.
 const TRAP: u64 = 1 << 8;
@@ -161,5 +163,11 @@ extern "C" fn on_fault(_signal: c_int, info: *mut siginfo_t, context: *mut c_voi
     // SAFETY: a fault has an address.
     let address = unsafe { info.si_addr() };
     let at = registers[REG_RIP as usize];
+    if is_on()
+        && let Some(detail) = indication::wrong_with(address)
+    {
+        let object = format!("indicated memory at {address:p}, by the instruction at {at:#x}");
+        violation(Rule::Indication, "WskReceiveEvent", object, detail, None);
+    }
     super::fail(&format!("a fault at instruction {at:#x} for address {address:p}"));
 }

@@ -14,21 +14,25 @@
 //! | `connection` | octets and ends of a connection, and when they are told |
 //! | `completion` | IRPs that go back inside the call, elsewhere, later |
 //! | `indication` | the shapes of indicated memory, and that nobody touches it afterwards |
+//! | `pages` | memory that can be taken away |
 //! | `network` | connections in memory |
 //! | `peer` | their other ends, which a harness drives |
 //! | `freedom` | what WSK and NT may do, and how often this seed does it |
 //! | `interrupt` | switches between two instructions of the driver |
+//! | `cost` | how much time a callback takes |
 //! | `fault` | calls that fail, by chance or one by one |
 //! | `trace` | what happened |
 
 pub(crate) mod actor;
 pub(crate) mod completion;
 pub(crate) mod connection;
+pub(crate) mod cost;
 pub(crate) mod fault;
 pub(crate) mod freedom;
 pub(crate) mod indication;
 pub(crate) mod interrupt;
 pub(crate) mod network;
+mod pages;
 mod peer;
 mod random;
 mod trace;

@@ -137,7 +137,7 @@ fn request(processor: usize, port: PortId) {
     let stream = Port(port);
     let Some(listener) = listening.filter(|listener| listener.listens() && !gone) else { return };
     let socket = listener.address();
-    if Listener::has_events() && with(|world| world.take(Freedom::ListenerLost)) {
+    if with(|world| world.take(Freedom::ListenerLost)) {
         with(|world| world.began(socket));
         listener.lose_now();
         listener.tell_lost();
@@ -249,6 +249,11 @@ pub(crate) fn establishes(stream: &Stream) {
 /// The client does not want it.
 pub(crate) fn refused(stream: &Stream) {
     on_port(stream, |world, port| world.network.refuse(port));
+}
+
+/// The connection dies of something that is not the client's fault.
+pub(crate) fn strikes(stream: &Stream) {
+    on_port(stream, |world, port| world.network.strike(port));
 }
 
 /// By IRP: the client asks for octets.

@@ -72,6 +72,11 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
     WORLD.with(|world| f(world.borrow_mut().as_mut().expect("a simulated machine")))
 }
 
+/// The same, of a signal's handler, which may have come in the middle of a use: then `None`.
+pub(super) fn try_with<R>(f: impl FnOnce(&World) -> R) -> Option<R> {
+    WORLD.with(|world| Some(f(world.try_borrow().ok()?.as_ref()?)))
+}
+
 pub(super) fn begin(world: World) {
     WORLD.with(|place| **place.borrow_mut() = Some(world));
     ON.set(true);
@@ -288,14 +293,13 @@ pub(crate) fn report() -> String {
         return String::new();
     }
     // A report from inside `with` goes without.
-    WORLD.with(|world| {
-        let Ok(world) = world.try_borrow() else { return String::new() };
-        let Some(world) = world.as_ref() else { return String::new() };
+    let report = try_with(|world| {
         format!(
             "    the machine:\n{}    the last things that happened:\n{}    {}\n",
             world.dump(),
             world.last(),
             Failure::replay(),
         )
-    })
+    });
+    report.unwrap_or_default()
 }

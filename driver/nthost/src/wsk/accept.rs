@@ -2,7 +2,9 @@
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
-use nt_sys::ntdef::{STATUS_REQUEST_NOT_ACCEPTED, STATUS_SUCCESS, status_name};
+use nt_sys::ntdef::{
+    STATUS_FILE_FORCED_CLOSED, STATUS_REQUEST_NOT_ACCEPTED, STATUS_SUCCESS, status_name,
+};
 use nt_sys::wsk::{
     SOCKADDR, WSK_EVENT_ACCEPT, WSK_EVENT_DISCONNECT, WSK_EVENT_RECEIVE, WSK_INSPECT_ID,
 };
@@ -126,6 +128,10 @@ impl Listener {
     /// Tells the client, once, that the listener is dead. On a processor's thread.
     pub(crate) fn tell_lost(&self) {
         let export = "WskAcceptEvent";
+        if !Listener::has_events() {
+            lock(&self.shared).lost_at = Some(Site::here("WskAccept"));
+            return self.end_accepts(STATUS_FILE_FORCED_CLOSED);
+        }
         let Some(event) = self.client().WskAcceptEvent else { return };
         let local = lock(&self.shared).local;
         let (mut local, mut remote) = (local, SOCKADDR::default());

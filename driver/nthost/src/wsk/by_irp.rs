@@ -19,7 +19,7 @@ use super::registration;
 use crate::nt::{irp, lock};
 use crate::sim::freedom::Freedom;
 use crate::sim::interrupt::AtReturn;
-use crate::sim::{fault, world};
+use crate::sim::{fault, work, world};
 use crate::transport::{Received, Stream};
 use crate::verifier::{Rule, violation};
 
@@ -69,6 +69,9 @@ kernel_fn! {
         if registration::static_events() & WSK_EVENT_ACCEPT != 0 {
             // Legal in WSK, where the event may come nevertheless.
             return complete(listener.address(), export, irp, STATUS_NOT_SUPPORTED, 0);
+        }
+        if let Some(status) = listener.lost() {
+            return complete(listener.address(), export, irp, status, 0);
         }
         if fault::fails(export, Freedom::CallFailed) {
             return complete(listener.address(), export, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
@@ -136,17 +139,23 @@ impl Listener {
         complete(self.address(), "WskAccept", accept.irp.0, STATUS_SUCCESS, socket);
     }
 
-    /// The listener closes: nothing is accepted any more.
+    /// The listener closes.
     pub(super) fn cancel_accepts(&self) {
+        self.end_accepts(STATUS_CANCELLED);
+    }
+
+    /// Nothing is accepted any more.
+    pub(super) fn end_accepts(&self, status: NTSTATUS) {
         let mut shared = lock(&self.shared);
         let accepts = core::mem::take(&mut shared.accepts);
         let backlog = core::mem::take(&mut shared.backlog);
         drop(shared);
         for waiting in &backlog {
+            work::strikes(&waiting.stream);
             waiting.stream.reset_on_close();
         }
         for accept in accepts {
-            complete(self.address(), "WskAccept", accept.irp.0, STATUS_CANCELLED, 0);
+            complete(self.address(), "WskAccept", accept.irp.0, status, 0);
         }
     }
 }

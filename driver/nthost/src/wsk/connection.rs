@@ -454,6 +454,9 @@ kernel_fn! {
         let Some(id) = lock(&call.0.shared).inspect_id else {
             return STATUS_INVALID_DEVICE_REQUEST;
         };
+        if work::fails_for(call.0.number(), export, Freedom::CallFailed) {
+            return STATUS_INSUFFICIENT_RESOURCES;
+        }
         if out_octets != size_of::<WSK_INSPECT_ID>() {
             violation(Rule::Flags, export, "WSK_INSPECT_ID", format!("{out_octets} octets"), None);
         }

@@ -143,7 +143,9 @@ pub(super) fn enter_call(export: &'static str, socket: *mut WSK_SOCKET) -> &'sta
     }
     let lost = lock(&listener.shared).lost_at;
     // On a simulated machine the call may have crossed the event that said so: it fails.
-    if lost.is_some() && export != "WskCloseSocket" && !world::is_on() {
+    // By IRP nothing has said so before a WskAccept fails.
+    let told = lost.is_some() && Listener::has_events();
+    if told && export != "WskCloseSocket" && !world::is_on() {
         violation(Rule::DeadListener, export, format!("listener {socket:p}"), "it is dead", lost);
     }
     listener
@@ -183,7 +185,7 @@ impl Listener {
     }
 
     /// What calls on a listener that is dead come to.
-    fn lost(&self) -> Option<NTSTATUS> {
+    pub(super) fn lost(&self) -> Option<NTSTATUS> {
         lock(&self.shared).lost_at.map(|_| STATUS_FILE_FORCED_CLOSED)
     }
 

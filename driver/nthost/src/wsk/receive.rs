@@ -183,6 +183,7 @@ impl Connection {
         let (frame, flags) = self.enter_event("WskReceiveEvent");
         // SAFETY: the client's callback with its context; the list is valid for the call.
         let status = unsafe { event(context, flags, list, octets_len, &raw mut accepted) };
+        sim::cost::read(accepted.min(octets_len));
         self.leave_event(frame);
         let taken = match status {
             STATUS_SUCCESS if accepted <= octets_len && accepted > 0 => accepted,

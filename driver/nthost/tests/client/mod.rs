@@ -53,6 +53,8 @@ pub enum Mode {
     FreeIrpInFlight,
     FreeInFlight,
     FreeMdlInFlight,
+    KeepIndication,
+    ReadBehind,
 }
 
 pub static MODE: AtomicU32 = AtomicU32::new(0);
@@ -357,6 +359,15 @@ fn misuse_in_flight(socket: *mut WSK_SOCKET) -> bool {
     true
 }
 
+/// Where the last indication was.
+static KEPT: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
+
+/// The first octet of the first MDL.
+fn first_octet(list: *mut WSK_DATA_INDICATION) -> *mut u8 {
+    let mdl = unsafe { &*(*list).Buffer.Mdl };
+    mdl.StartVa.wrapping_byte_add(mdl.ByteOffset as usize).cast()
+}
+
 kernel_fn! {
     unsafe fn receive_event(
         _context: PVOID, _flags: u32, list: *mut WSK_DATA_INDICATION, octets: usize,
@@ -397,6 +408,13 @@ kernel_fn! {
             unsafe { close(socket, irp.0) };
             let mut data = WSK_BUF { Mdl: buffer(64), Offset: 0, Length: 64 };
             unsafe { send(socket, &raw mut data, 0, Irp::ready(completes).0) };
+        } else if is(Mode::KeepIndication) {
+            let kept = KEPT.swap(first_octet(list), Ordering::SeqCst);
+            if !kept.is_null() {
+                unsafe { kept.read_volatile() };
+            }
+        } else if is(Mode::ReadBehind) {
+            unsafe { first_octet(list).add(octets + 64).read_volatile() };
         } else if is(Mode::ReleaseNothing) {
             unsafe { table.WskRelease.unwrap()(socket, list) };
         } else if is(Mode::WaitInCallback) {

@@ -86,6 +86,7 @@ fn first_reason(name: &str) -> &'static str {
         "nt" => "the fence: every call of a DDI, and every callback from one, is here",
         "nthost" => "it is the other side: it reads what the driver hands to NT and WSK",
         "wskhttpd-bench" => "a provider in memory reads what the driver hands to NT and WSK",
+        "httpsys-baseline" => "every call of the HTTP Server API is one of C",
         "wskhttpd-image" => "`DriverEntry` receives raw pointers",
         _ => "",
     }

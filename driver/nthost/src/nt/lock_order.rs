@@ -1,0 +1,108 @@
+//! Spin locks that are acquired while others are held: the orders in which that happens.
+//!
+//! Two threads that acquire the same locks in two orders wait for each other for ever, but only
+//! when they meet. So every order that was seen is remembered, and one that closes a circle is
+//! reported although nobody waits.
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use super::lock;
+use crate::processor;
+use crate::verifier::{Rule, Site, violation};
+
+/// Locks that one thread may hold at a time.
+const HELD_MAX: usize = 4;
+
+/// The locks that a thread holds, outermost first.
+#[derive(Clone, Copy)]
+pub(crate) struct Held {
+    locks: [usize; HELD_MAX],
+    count: usize,
+}
+
+impl Held {
+    pub(crate) const NONE: Held = Held { locks: [0; HELD_MAX], count: 0 };
+
+    fn locks(&self) -> &[usize] {
+        &self.locks[..self.count]
+    }
+
+    /// How many.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+}
+
+/// Where a lock was acquired while another was held, by those two.
+static ORDERS: Mutex<BTreeMap<(usize, usize), Site>> = Mutex::new(BTreeMap::new());
+
+/// This thread wants a lock.
+pub(crate) fn wants(export: &'static str, wanted: usize) {
+    let held = processor::held();
+    // One that is acquired twice is another mistake.
+    if held.count == 0 || held.locks().contains(&wanted) {
+        return;
+    }
+    let mut orders = lock(&ORDERS);
+    for outer in held.locks() {
+        if let Some(earlier) = order(&orders, wanted, *outer) {
+            drop(orders);
+            let object = format!("lock {wanted:#x}, wanted by who holds {outer:#x}");
+            let detail = "they were acquired the other way round before, directly or by others";
+            violation(Rule::LockOrder, export, object, detail, Some(earlier));
+        }
+        orders.entry((*outer, wanted)).or_insert_with(|| Site::here(export));
+    }
+}
+
+/// It has it.
+pub(crate) fn has(export: &'static str, acquired: usize) {
+    let mut held = processor::held();
+    if held.count == HELD_MAX {
+        let detail = format!("{HELD_MAX} others are held");
+        violation(Rule::LockOrder, export, format!("lock {acquired:#x}"), detail, None);
+    }
+    held.locks[held.count] = acquired;
+    held.count += 1;
+    processor::set_held(held);
+}
+
+/// It gave it back.
+pub(crate) fn released(released: usize) {
+    let mut held = processor::held();
+    if let Some(at) = held.locks().iter().rposition(|lock| *lock == released) {
+        held.locks.copy_within(at + 1.., at);
+        held.count -= 1;
+        processor::set_held(held);
+    }
+}
+
+/// Memory is gone, and the locks in it: others that come to its place are others.
+pub(crate) fn forget(from: usize, to: usize) {
+    let gone = from..to;
+    lock(&ORDERS).retain(|(outer, inner), _| !gone.contains(outer) && !gone.contains(inner));
+}
+
+pub(crate) fn reset() {
+    lock(&ORDERS).clear();
+}
+
+/// Where an order began that leads from `outer` to `inner`, however many others are between.
+fn order(orders: &BTreeMap<(usize, usize), Site>, outer: usize, inner: usize) -> Option<Site> {
+    let mut seen = vec![outer];
+    let mut at = 0;
+    let mut first = None;
+    while let Some(lock) = seen.get(at).copied() {
+        for ((_, next), site) in orders.range((lock, 0)..=(lock, usize::MAX)) {
+            first = first.or(Some(*site));
+            if *next == inner {
+                return first;
+            }
+            if !seen.contains(next) {
+                seen.push(*next);
+            }
+        }
+        at += 1;
+    }
+    None
+}
