@@ -348,6 +348,7 @@ fn parse_in_parts<'b>(limits: &Limits, head: &'b [u8]) -> Result<Request<'b>, Re
 }
 
 impl<'b> Request<'b> {
+    #[allow(clippy::needless_pass_by_value, reason = "what is taken from it would be copied")]
     #[allow(
         clippy::inline_always,
         reason = "it is moved about otherwise, for the cold caller's sake"

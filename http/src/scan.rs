@@ -71,9 +71,12 @@ fn other_method(octets: &[u8]) -> Option<(Method, &[u8])> {
     Some((Method::from_token(token), rest))
 }
 
-/// A path from the first slash, its query, and what follows them.
+/// A path, its query, and what follows them.
+type Parts<'b> = (&'b [u8], Option<&'b [u8]>, &'b [u8]);
+
+/// A path from the first slash, and so on.
 #[inline]
-fn target(octets: &[u8]) -> Option<(&[u8], Option<&[u8]>, &[u8])> {
+fn target(octets: &[u8]) -> Option<Parts<'_>> {
     if octets.first() != Some(&b'/') {
         return None;
     }

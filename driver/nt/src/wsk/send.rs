@@ -23,6 +23,8 @@ const COPY_PAGES: usize = 4;
 pub const CHAIN_BYTES_MAX: usize = MdlRoom::<CHAIN_PAGES>::BYTES_MAX;
 /// Octets that one send can carry by copy: what is left of three pages.
 pub const SEND_BYTES_MAX: usize = 3 * PAGE_SIZE - 832;
+#[allow(clippy::cast_possible_truncation)] // three pages
+const SEND_BYTES_U32: u32 = SEND_BYTES_MAX as u32;
 
 /// Everything of one send.
 ///
@@ -84,7 +86,7 @@ fn new_slot(list: &RawLookaside, alone: bool) -> Option<NonNull<Slot>> {
     // SAFETY: inside the slot.
     let copy = unsafe { &(*place).copy };
     // SAFETY: the slot is non-paged; `octets` is less than three pages; no chain has this MDL.
-    unsafe { copy.describe(octets.cast(), SEND_BYTES_MAX as u32) };
+    unsafe { copy.describe(octets.cast(), SEND_BYTES_U32) };
     Some(slot)
 }
 
@@ -196,8 +198,11 @@ impl<C: Client> Outgoing<C> {
         let mut first = chained;
         if slot.contents.used > 0 {
             first = slot.copy.get();
+            // At most three pages.
+            #[allow(clippy::cast_possible_truncation)]
+            let used = slot.contents.used as u32;
             // SAFETY: W4: described, ours until sent, and what is used is a part of it.
-            unsafe { (*first).ByteCount = slot.contents.used as u32 };
+            unsafe { (*first).ByteCount = used };
             // SAFETY: as above.
             unsafe { (*first).Next = chained };
         }
