@@ -46,9 +46,10 @@ fn main() -> Result<()> {
             } else if let Some(place) = streams.get_mut(at)
                 && let Some(stream) = place
             {
-                let goes_on = match ends {
-                    true => !has_ended(stream, &mut buffer),
-                    false => serve(stream, &mut buffer, &responses),
+                let goes_on = if ends {
+                    !has_ended(stream, &mut buffer)
+                } else {
+                    serve(stream, &mut buffer, &responses)
                 };
                 if !goes_on {
                     *place = None;
