@@ -170,6 +170,16 @@ mod tests {
     }
 
     #[test]
+    fn fields_that_are_the_senders_to_add_are_refused() {
+        for name in
+            ["Connection", "Content-Range", "Keep-Alive", "Transfer-Encoding", "Trailer", "Upgrade"]
+        {
+            let head = format!("HTTP/1.1 200 OK\r\n{name}: x\r\n");
+            assert_eq!(Head::parse(head.as_bytes()), Err(17), "{name}");
+        }
+    }
+
+    #[test]
     fn every_malformed_head_is_refused_at_its_line() {
         let rows: [(&[u8], usize); 20] = [
             (b"", 0),

@@ -19,7 +19,7 @@ use crate::trace;
 const KEPT: usize = 16_384;
 
 /// The log, if there is one.
-pub struct AccessLog(Option<Ring<Access>>);
+pub struct AccessLog(Option<Ring>);
 
 /// A request's target, cut.
 type Text = ArrayVec<u8, 128>;
@@ -46,7 +46,7 @@ impl AccessLog {
     }
 
     /// The ring the records are in.
-    pub fn ring(&self) -> Option<&Ring<Access>> {
+    pub fn ring(&self) -> Option<&Ring> {
         self.0.as_ref()
     }
 
@@ -79,7 +79,7 @@ impl AccessLog {
             target,
         };
         trace::answered(&access);
-        ring.push(access);
+        ring.push(&access);
     }
 
     /// What is asked, to be kept until it is answered; `None` when memory is short, or the log is

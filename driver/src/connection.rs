@@ -196,10 +196,9 @@ impl Connection {
         if !batch.has_submitted() {
             self.stopwatch.forget();
         }
-        if !batch.has_submitted() || socket.sends_in_flight() > 0 {
-            self.set_deadline(server, socket);
-        }
-        // Otherwise all of it is sent already, and the event that says so is next.
+        // Also when all of it is sent already: other events may come before the one that says so,
+        // and the deadline must not be one from before the last response.
+        self.set_deadline(server, socket);
     }
 
     /// True unless the connection waits for a place. One that has got it begins to live here.

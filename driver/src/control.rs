@@ -34,19 +34,21 @@ impl WskHttpd {
             IOCTL_QUERY_HEALTH => self.query_health(request),
             IOCTL_QUERY_PARAMETERS => self.query_parameters(request),
             IOCTL_SET_PARAMETER => self.set_parameter(request),
-            IOCTL_QUERY_LATENCY => reports::latency(self.provider.client(), request),
-            IOCTL_QUERY_REJECTS => reports::rejects(self.provider.client(), request),
-            IOCTL_QUERY_HOLDERS => reports::holders(self.provider.client(), request),
-            IOCTL_READ_LOG => reports::access_log(self.provider.client(), request),
+            IOCTL_QUERY_LATENCY => reports::latency(self.server(), request),
+            IOCTL_QUERY_REJECTS => reports::rejects(self.server(), request),
+            IOCTL_QUERY_HOLDERS => reports::holders(self.server(), request),
+            IOCTL_READ_LOG => reports::access_log(self.server(), request),
             IOCTL_LOAD_SITE => self.load_site(passive, request),
             IOCTL_SWITCH_HEALTH => {
                 let Switch { name, health } = input(request)?;
-                self.health_changes(self.server().health.switch(&name, health)?)
+                let is_another = self.server().health.switch(&name, health)?;
+                self.health_changes(is_another, &name, health.word())
             }
             IOCTL_BEAT => {
                 let Beat { name, timeout_ms } = input(request)?;
                 let now = self.server().clock.ticks();
-                self.health_changes(self.server().health.beat(&name, timeout_ms, now)?)
+                let is_another = self.server().health.beat(&name, timeout_ms, now)?;
+                self.health_changes(is_another, &name, "beats")
             }
             _ => Err(Status::INVALID_DEVICE_REQUEST),
         }
@@ -57,8 +59,9 @@ impl WskHttpd {
     }
 
     #[allow(clippy::unnecessary_wraps)] // as the other answers
-    fn health_changes(&self, is_another: bool) -> Result<usize> {
+    fn health_changes(&self, is_another: bool, name: &str, change: &str) -> Result<usize> {
         if is_another {
+            trace::health_changed(name, change);
             self.server().sites.forget_derived();
         }
         Ok(0)
@@ -156,12 +159,13 @@ impl WskHttpd {
             None => refusal = cut("another site is being loaded"),
             Some(_one) => {
                 let loaded = PinnedSite::load(passive, &mut path, Rights::Caller, &mut refusal);
-                let loaded = loaded.and_then(|mut site| {
-                    site.adopt(&server.health);
-                    PoolArc::new(Tag::Site, site)
-                });
+                let loaded = loaded.and_then(|site| PoolArc::new(Tag::Site, site));
                 match loaded {
-                    Ok(site) => {
+                    Ok(mut site) => {
+                        // Nothing fails from here on: names have places only while it is served.
+                        if let Some(site) = site.get_mut() {
+                            site.adopt(&server.health);
+                        }
                         sites.publish(site);
                         server.health.adopted();
                         nt::log(format_args!("{path} is served now"));

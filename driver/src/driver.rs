@@ -86,20 +86,22 @@ fn first_site(passive: &Passive, parameters: &mut Parameters) -> Result<PinnedSi
     let path = &mut parameters.site_image;
     let mut why = Sentence::new();
     let site = PinnedSite::load(passive, path, Rights::Driver, &mut why);
-    site.inspect_err(|_| nt::log(format_args!("SiteImage {path}: {why}")))
+    site.inspect_err(|status| {
+        nt::log_refusal(*status, format_args!("SiteImage {path}: {why}"));
+    })
 }
 
 /// Says in people's words why listening failed.
+#[cold]
 fn explain(parameters: &Parameters, status: Status) {
     let listen = parameters.listen;
+    let say = |why| nt::log_refusal(status, format_args!("{listen} {why}"));
     match status {
-        Status::ADDRESS_ALREADY_EXISTS => nt::log(format_args!(
-            "{listen} is in use (by http.sys? see `netsh http show servicestate`)"
-        )),
-        Status::ACCESS_DENIED => nt::log(format_args!("{listen} may not be bound: {status}")),
-        Status::INVALID_ADDRESS_COMPONENT => {
-            nt::log(format_args!("{listen} is not an address of this machine"));
+        Status::ADDRESS_ALREADY_EXISTS => {
+            say("is in use (by http.sys? see `netsh http show servicestate`)");
         }
-        _ => nt::log(format_args!("cannot listen on {listen}: {status}")),
+        Status::ACCESS_DENIED => say("may not be bound: access denied"),
+        Status::INVALID_ADDRESS_COMPONENT => say("is not an address of this machine"),
+        _ => nt::log_refusal(status, format_args!("cannot listen on {listen}: {status}")),
     }
 }

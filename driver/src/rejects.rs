@@ -29,7 +29,7 @@ impl Peer {
 }
 
 /// The rejects.
-pub struct Rejects(Ring<Reject>);
+pub struct Rejects(Ring);
 
 impl Rejects {
     /// None yet.
@@ -41,7 +41,7 @@ impl Rejects {
     }
 
     /// The ring they are kept in.
-    pub fn ring(&self) -> &Ring<Reject> {
+    pub fn ring(&self) -> &Ring {
         &self.0
     }
 
@@ -63,7 +63,7 @@ impl Rejects {
         // What is longer than the place was cut.
         let _ = first.try_extend_from_slice(octets.get(..kept).unwrap_or_default());
         let Peer { address, port } = peer;
-        self.0.push(Reject { time_ms: unix_ms(), address, port, reason, status, octets: first });
+        self.0.push(&Reject { time_ms: unix_ms(), address, port, reason, status, octets: first });
     }
 }
 

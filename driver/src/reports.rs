@@ -1,7 +1,7 @@
 //! What tools are told of what happened: service times, rejects, holders, the access log.
 use nt::driver::Request;
 use nt::{Result, Status};
-use wskhttpd_abi::{Holder, ListWriter, Record, Since, encode};
+use wskhttpd_abi::{Holder, ListWriter, Since, encode};
 
 use crate::control::{input, nothing};
 use crate::ring::Ring;
@@ -26,7 +26,7 @@ pub(crate) fn access_log(server: &Server, request: &mut Request<'_>) -> Result<u
     part(server.access_log.ring(), request)
 }
 
-fn part<T: Record>(ring: Option<&Ring<T>>, request: &mut Request<'_>) -> Result<usize> {
+fn part(ring: Option<&Ring>, request: &mut Request<'_>) -> Result<usize> {
     let Since(since) = input(request)?;
     let octets = match ring {
         Some(ring) => ring.read(since, request.output()),

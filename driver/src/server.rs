@@ -316,6 +316,7 @@ impl Client for Server {
         let missed = self.health.miss(now);
         if missed > 0 {
             self.counters.add(Counter::HeartbeatsMissed, missed.into());
+            trace::heartbeats_missed(missed);
             self.sites.forget_derived();
         }
         let waiting = self.admission.waiting();

@@ -34,7 +34,7 @@ mod level {
 macro_rules! events {
     ($(
         $(#[doc = $doc:literal])+
-        $event:tt, $level:ident:
+        event $event:tt, $level:ident:
         $name:ident($($argument:ident: $type:ty),*) { $($kind:ident $field:tt = $value:expr;)* }
     )*) => {$(
         $(#[doc = $doc])+
@@ -62,15 +62,15 @@ macro_rules! events {
 
 events! {
     /// The driver serves.
-    "Start", Informational: started(listen: SocketAddr) {
+    event "Start", Informational: started(listen: SocketAddr) {
         str8 "listen" = text(listen).as_str();
     }
 
     /// The driver has stopped.
-    "Stop", Informational: stopped() {}
+    event "Stop", Informational: stopped() {}
 
     /// A request or a connection is refused.
-    "Reject", Warning: rejected(peer: Peer, reason: Reason, status: u16) {
+    event "Reject", Warning: rejected(peer: Peer, reason: Reason, status: u16) {
         str8 "address" = text(peer.address).as_str();
         u16 "port" = peer.port;
         str8 "reason" = reason.word();
@@ -78,7 +78,7 @@ events! {
     }
 
     /// A request is answered; with `AccessLog` only.
-    "Request", Verbose: answered(access: &Access) {
+    event "Request", Verbose: answered(access: &Access) {
         str8 "address" = text(access.address).as_str();
         u16 "port" = access.port;
         str8 "method" = access.method.word();
@@ -88,21 +88,33 @@ events! {
     }
 
     /// Another site is served, or the one before still is: then `refusal` says why.
-    "Reload", Informational: reloaded(loaded: &Loaded) {
+    event "Reload", Informational: reloaded(loaded: &Loaded) {
         u64 "generation" = loaded.generation;
         u64 "image_bytes" = loaded.image_bytes;
         u32 "entries" = loaded.entries;
         str8 "refusal" = loaded.refusal.as_str();
     }
 
+    /// A health endpoint answers otherwise than before: `change` is the operator's word for it, or
+    /// `beats` when those come again.
+    event "Health", Informational: health_changed(name: &str, change: &str) {
+        str8 "name" = name;
+        str8 "change" = change;
+    }
+
+    /// Beats for so many health endpoints stayed away: they answer as down.
+    event "HeartbeatMissed", Warning: heartbeats_missed(endpoints: u32) {
+        u32 "endpoints" = endpoints;
+    }
+
     /// The listening socket died.
-    "ListenerLost", Warning: listener_lost() {}
+    event "ListenerLost", Warning: listener_lost() {}
 
     /// There is another listening socket.
-    "ListenerRestored", Informational: listener_restored() {}
+    event "ListenerRestored", Informational: listener_restored() {}
 
     /// There is none yet; the next try is after so many milliseconds.
-    "ListenerFailed", Warning: listener_failed(status: Status, wait_ms: u32) {
+    event "ListenerFailed", Warning: listener_failed(status: Status, wait_ms: u32) {
         str8 "status" = text(status).as_str();
         u32 "wait_ms" = wait_ms;
     }

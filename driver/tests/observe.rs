@@ -129,7 +129,7 @@ fn a_reader_of_a_ring_misses_nothing_unnoticed() {
     const ALL: u64 = WRITERS as u64 * ITEMS;
     // Spin locks and pool are the host's.
     let machine = Machine::start(vec![]);
-    let ring = Ring::<Since>::new(256).unwrap();
+    let ring = Ring::new(256).unwrap();
     let mut newest = [0; WRITERS];
     let (mut seen, mut since) = (0, 0);
     let mut buffer = vec![0; 1_000];
@@ -150,7 +150,7 @@ fn a_reader_of_a_ring_misses_nothing_unnoticed() {
         for writer in 0..WRITERS as u64 {
             let ring = &ring;
             scope.spawn(move || {
-                (0..ITEMS).for_each(|item| ring.push(Since(writer * ITEMS + item)));
+                (0..ITEMS).for_each(|item| ring.push(&Since(writer * ITEMS + item)));
             });
         }
         while ring.count() < ALL {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use machine::{Machine, PATIENCE, number};
 use nthost::Options;
-use wskhttpd_abi::Counter;
+use wskhttpd_abi::{Beat, Counter, Health, IOCTL_BEAT, IOCTL_SWITCH_HEALTH, Switch, cut};
 
 /// A machine with somebody who listens.
 fn traced(set: Vec<(String, nthost::Value)>) -> Machine {
@@ -47,6 +47,24 @@ fn start_rejects_reloads_listeners_and_stop_are_traced() {
     wait_for(&machine, "event=ListenerRestored\n");
     let all = machine.stop_and_trace();
     assert!(all.ends_with("\nevent=Stop\n"), "{all}");
+}
+
+#[test]
+fn changes_of_health_are_traced_and_nothing_that_changes_nothing() {
+    let machine = traced(vec![]);
+    let name = cut("main");
+    for (health, count) in [(Health::Drain, 1), (Health::Drain, 1), (Health::Up, 2)] {
+        machine.request(IOCTL_SWITCH_HEALTH, &Switch { name, health }).unwrap();
+        assert_eq!(machine.events().matches("event=Health name=main").count(), count);
+    }
+    machine.request(IOCTL_BEAT, &Beat { name, timeout_ms: 125 }).unwrap();
+    wait_for(&machine, "event=HeartbeatMissed endpoints=1\n");
+    machine.request(IOCTL_BEAT, &Beat { name, timeout_ms: 60_000 }).unwrap();
+    let events = machine.events();
+    let (_, changes) = events.split_once('\n').unwrap();
+    let expected = "event=Health name=main change=drain\nevent=Health name=main change=up\n\
+        event=HeartbeatMissed endpoints=1\nevent=Health name=main change=beats\n";
+    assert_eq!(changes, expected);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Arguments.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "these comments are also the help texts")]
+
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +16,7 @@ use crate::generator::churn::ChurnPlan;
 use crate::generator::hold::HoldPlan;
 use crate::generator::plan::{Ask, Plan, Refusals};
 use crate::generator::run::{Bound, Pace, Reuse, RunPlan};
-use crate::scenario::file::Scenario;
+use crate::scenario::file::Beside;
 use crate::scenario::shipped;
 use crate::soak::{SoakPlan, Subject};
 
@@ -323,6 +326,10 @@ pub struct SoakArguments {
     /// The scenario of each round, shipped or a file
     #[arg(long, default_value = "soak")]
     pub scenario: String,
+    /// A command to run twice a second beside each round, such as a reload; in it {control} becomes
+    /// the control socket of a server that was started
+    #[arg(long)]
+    pub beside: Option<String>,
     /// How long
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1440))]
     pub minutes: u64,
@@ -347,8 +354,14 @@ impl SoakArguments {
             (Some(program), _) => Subject::Program(program),
             (None, url) => Subject::Running(url.context("neither a URL nor a server to start")?),
         };
+        let mut scenario = shipped::find(&self.scenario)?;
+        scenario.duration = self.round;
+        if let Some(command) = self.beside {
+            let every_ms = NonZeroU64::MIN.saturating_add(499);
+            scenario.beside.push(Beside { every_ms, command });
+        }
         Ok(SoakPlan {
-            scenario: Scenario { duration: self.round, ..shipped::find(&self.scenario)? },
+            scenario,
             server,
             duration: Duration::from_mins(self.minutes),
             rounds_per_life: self.rounds_per_life,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
+use tempfile::TempDir;
 
 /// Longest wait for a line of the server's.
 const LINE_WAIT: Duration = Duration::from_mins(1);
@@ -21,10 +22,12 @@ const QUIET_POLL: Duration = Duration::from_millis(200);
 /// What a server says it holds.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Memory {
-    /// Octets held.
+    /// Octets of pool held.
     pub held: u64,
-    /// The most octets ever held, as a sum over kinds.
+    /// The most octets of pool ever held, as a sum over kinds.
     pub peak: u64,
+    /// The most sockets of connections ever open.
+    pub sockets_peak: u64,
     /// Connections open.
     pub connections: u64,
 }
@@ -40,7 +43,9 @@ impl Memory {
         };
         if words.first() == Some(&"connections_open") {
             self.connections = number(1).unwrap_or(0);
-        } else {
+        } else if line.starts_with("connection sockets ") {
+            self.sockets_peak = behind("peak");
+        } else if line.starts_with("pool ") {
             self.held += behind("held");
             self.peak += behind("peak");
         }
@@ -54,6 +59,10 @@ pub struct Server {
     lines: Receiver<String>,
     /// Its first URL, which ends in a slash.
     pub url: String,
+    /// The path of its control socket.
+    pub control: String,
+    /// Where that is; removed with it.
+    _folder: TempDir,
 }
 
 impl Server {
@@ -63,7 +72,9 @@ impl Server {
     /// It does not start, or names no URL within a minute.
     pub fn start(program: &Path, settings: &[String]) -> Result<Self> {
         let mut command = Command::new(program);
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        let folder = tempfile::tempdir()?;
+        let control = folder.path().join("control");
+        command.args(["serve", "--listen", "127.0.0.1:0", "--control"]).arg(&control);
         for setting in settings {
             command.args(["--set", setting]);
         }
@@ -78,7 +89,8 @@ impl Server {
             let lines = BufReader::new(output).lines().map_while(Result::ok);
             lines.for_each(|line| drop(sender.send(line)));
         });
-        let mut server = Self { child, lines, url: String::new() };
+        let control = control.to_string_lossy().into_owned();
+        let mut server = Self { child, lines, url: String::new(), control, _folder: folder };
         let line = server.find("http://")?;
         line.trim().clone_into(&mut server.url);
         server.find("Ctrl-C")?;
@@ -166,10 +178,12 @@ mod tests {
             "connections_open         3",
             "pool WskC                      12 held        49152 octets, peak        65536",
             "pool WskS                       1 held          100 octets, peak          200",
+            "connection sockets              3 held            0 octets, peak            9",
+            "IRPs in flight                  1 held            0 octets, peak           70",
             "ledger peak",
         ] {
             memory.read(line);
         }
-        assert_eq!(memory, Memory { held: 49_252, peak: 65_736, connections: 3 });
+        assert_eq!(memory, Memory { held: 49_252, peak: 65_736, sockets_peak: 9, connections: 3 });
     }
 }

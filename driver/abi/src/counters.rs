@@ -131,9 +131,9 @@ counters! {
     RejectedInvalidCrLf = "rejected_invalid_crlf",
     /// `RequestLength`.
     RejectedHeadTooLong = "rejected_request_length",
-    /// Gauge: rejects put into the ring since the driver started.
+    /// Rejects put into their ring.
     RejectsNoted = "rejects_noted",
-    /// Gauge: requests put into the access log since the driver started.
+    /// Requests put into the access log.
     AccessLogged = "access_logged",
 }
 

@@ -44,6 +44,16 @@ impl<'b> ListWriter<'b> {
         true
     }
 
+    /// Adds an item that is encoded already.
+    pub fn push_octets(&mut self, octets: &[u8]) -> bool {
+        let end = self.at.saturating_add(octets.len());
+        let Some(place) = self.buffer.get_mut(self.at..end) else { return false };
+        place.copy_from_slice(octets);
+        self.at = end;
+        self.count = self.count.saturating_add(1);
+        true
+    }
+
     /// Writes the head: `next` is where to read on, `lost` how many items between the position that
     /// was asked for and the first one here are gone. Octets of all.
     pub fn finish(self, next: u64, lost: u64) -> usize {

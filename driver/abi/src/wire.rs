@@ -20,6 +20,7 @@ impl<'b> Writer<'b> {
     }
 
     /// Octets as they are.
+    #[inline(never)] // an image of a driver is small
     pub fn octets(&mut self, octets: &[u8]) {
         let end = self.at.saturating_add(octets.len());
         match self.buffer.get_mut(self.at..end) {
@@ -68,6 +69,7 @@ impl<'b> Reader<'b> {
     }
 
     /// So many octets as they are.
+    #[inline(never)]
     pub fn octets(&mut self, count: usize) -> Option<&'b [u8]> {
         let (octets, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;

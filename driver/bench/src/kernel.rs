@@ -157,6 +157,9 @@ exports! {
     fn EtwRegister(
         _provider: *const GUID, _callback: PVOID, _context: PVOID, _handle: *mut u64
     ) -> NTSTATUS { STATUS_INSUFFICIENT_RESOURCES }
+    fn EtwSetInformation(
+        _handle: u64, _class: u32, _information: PVOID, _octets: u32
+    ) -> NTSTATUS { STATUS_SUCCESS }
     fn EtwUnregister(_handle: u64) -> NTSTATUS { STATUS_SUCCESS }
     fn ExAllocatePool2(_flags: u64, octets: usize, _tag: u32) -> PVOID { allocate(octets) }
     fn ExAllocatePoolWithTag(_pool: i32, octets: usize, _tag: u32) -> PVOID { allocate(octets) }
@@ -205,6 +208,8 @@ exports! {
         _pool: i32, octets: usize, _tag: u32, _list: *mut LOOKASIDE_LIST_EX
     ) -> PVOID { allocate(octets) }
     fn lookaside_free(entry: PVOID, _list: *mut LOOKASIDE_LIST_EX) { free(entry) }
+    fn IoAllocateErrorLogEntry(_object: PVOID, _octets: u8) -> PVOID { core::ptr::null_mut() }
+    fn IoWriteErrorLogEntry(_entry: PVOID) {}
     fn IoInitializeIrp(irp: *mut IRP, octets: u16, stacks: i8) { initialise(irp, octets, stacks) }
     fn IoReuseIrp(irp: *mut IRP, status: NTSTATUS) {
         // SAFETY: the driver's: initialised.

@@ -28,13 +28,14 @@ mod unix {
         only(&folder(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from)))
     }
 
-    /// Where servers put their sockets.
+    /// Where `wskhttpd serve` puts its sockets.
     fn folder(runtime: Option<PathBuf>) -> PathBuf {
-        if let Some(runtime) = runtime.filter(|runtime| runtime.is_absolute()) {
+        let is_one = |runtime: &PathBuf| runtime.is_absolute() && runtime.is_dir();
+        if let Some(runtime) = runtime.filter(is_one) {
             return runtime.join("wskhttpd");
         }
         let uid = rustix::process::getuid().as_raw();
-        Path::new("/tmp").join(format!("wskhttpd-{uid}"))
+        std::env::temp_dir().join(format!("wskhttpd-{uid}"))
     }
 
     fn only(folder: &Path) -> Result<Address, Failure> {
@@ -82,11 +83,13 @@ mod unix {
 
         #[test]
         fn the_runtime_folder_is_the_sessions_or_the_users_own() {
-            let session = folder(Some(PathBuf::from("/run/user/7")));
-            assert_eq!(session, Path::new("/run/user/7/wskhttpd"));
-            let uid = rustix::process::getuid().as_raw();
-            for runtime in [None, Some(PathBuf::new()), Some(PathBuf::from("relative"))] {
-                assert!(folder(runtime).ends_with(format!("wskhttpd-{uid}")));
+            let session = tempfile::tempdir().unwrap();
+            let found = folder(Some(session.path().to_owned()));
+            assert_eq!(found, session.path().join("wskhttpd"));
+            let own = format!("wskhttpd-{}", rustix::process::getuid().as_raw());
+            let gone = session.path().join("gone");
+            for runtime in [None, Some(PathBuf::new()), Some(PathBuf::from(".")), Some(gone)] {
+                assert!(folder(runtime).ends_with(&own));
             }
         }
 

@@ -1,8 +1,9 @@
 //! What is in a site image.
 use std::collections::BTreeMap;
 
-use response_cache::{Coding, Layout, Response, Site};
+use response_cache::{Coding, Entry, Layout, Response, Site};
 use serde::Serialize;
+use wskhttpd_abi::Health;
 
 /// All of it.
 #[derive(Serialize)]
@@ -44,8 +45,18 @@ pub(crate) struct Line {
     pub(crate) location: Option<String>,
     /// Name of the health endpoint that this is.
     pub(crate) health: Option<String>,
+    /// Its answers, by state; none for others. The first one is shown as that of the path.
+    pub(crate) states: Vec<StateAnswer>,
     /// Identity first.
     pub(crate) variants: Vec<Variant>,
+}
+
+/// What a health endpoint answers in one state.
+#[derive(Serialize)]
+pub(crate) struct StateAnswer {
+    pub(crate) state: &'static str,
+    pub(crate) status: u16,
+    pub(crate) bytes: u64,
 }
 
 /// One prepared response of an entry.
@@ -71,10 +82,9 @@ impl Inventory {
     }
 }
 
-fn line(site: &Site<'_>, entry: response_cache::Entry) -> Line {
-    let variants = 0..site.variants(entry);
-    let variants = variants.filter_map(|variant| site.response(entry, variant));
-    let first = site.response(entry, 0);
+fn line(site: &Site<'_>, entry: Entry) -> Line {
+    let responses = responses(site, entry);
+    let first = responses.first().copied();
     let field = |name| first.and_then(|response| field(site.head(response), name));
     Line {
         host: text(site.host(entry)),
@@ -83,8 +93,24 @@ fn line(site: &Site<'_>, entry: response_cache::Entry) -> Line {
         content_type: field("content-type"),
         location: field("location"),
         health: site.health_name(entry).map(text),
-        variants: variants.map(|response| variant(site, response)).collect(),
+        states: states(site, entry),
+        variants: responses.into_iter().map(|response| variant(site, response)).collect(),
     }
+}
+
+/// The variants of an entry; of a health endpoint, what it answers when it is up.
+fn responses(site: &Site<'_>, entry: Entry) -> Vec<Response> {
+    let variants = (0..site.variants(entry)).filter_map(|variant| site.response(entry, variant));
+    site.health_response(entry, 0).into_iter().chain(variants).collect()
+}
+
+fn states(site: &Site<'_>, entry: Entry) -> Vec<StateAnswer> {
+    let answer = |health: Health| {
+        let response = site.health_response(entry, health.number().into())?;
+        let bytes = site.body(response).len() as u64;
+        Some(StateAnswer { state: health.word(), status: site.status(response), bytes })
+    };
+    Health::ALL.into_iter().filter_map(answer).collect()
 }
 
 fn variant(site: &Site<'_>, response: Response) -> Variant {
@@ -104,12 +130,10 @@ fn contents(site: &Site<'_>) -> Contents {
     // By the place of the body: several paths may share it.
     let mut variants = BTreeMap::new();
     for entry in site.entries() {
-        let Some(identity) = site.response(entry, 0) else { continue };
+        let responses = responses(site, entry);
+        let Some(identity) = responses.first().copied() else { continue };
         if site.status(identity) == 200 && !site.body(identity).is_empty() {
-            let line: Vec<Variant> = (0..site.variants(entry))
-                .filter_map(|variant| site.response(entry, variant))
-                .map(|response| variant(site, response))
-                .collect();
+            let line: Vec<Variant> = responses.into_iter().map(|r| variant(site, r)).collect();
             variants.insert(site.body_offset(identity), line);
         }
     }
@@ -162,7 +186,10 @@ mod tests {
         assert_eq!(index.content_type.as_deref(), Some("text/html; charset=utf-8"));
         assert_eq!(index.variants[0].bytes, 1700);
         assert_eq!((old.status, old.location.as_deref()), (308, Some("/a.bin")));
-        assert_eq!(up.health.as_deref(), Some("main"));
+        assert_eq!((up.health.as_deref(), up.status), (Some("main"), 200));
+        let states: Vec<_> = up.states.iter().map(|one| (one.state, one.status)).collect();
+        assert_eq!(states, [("up", 200), ("drain", 503), ("down", 503)]);
+        assert!(old.states.is_empty());
         let contents = inventory.contents;
         // The index, a.bin and the `ok` of the health endpoint.
         assert_eq!((contents.count, contents.identity_bytes), (3, 1700 + 1 + 3));

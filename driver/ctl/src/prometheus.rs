@@ -2,7 +2,8 @@
 use std::fmt::Write as _;
 
 use wskhttpd_abi::{
-    BUCKETS, Counter, Counters, Health, HealthEndpoint, Latency, ServerState, upper_bound_ns,
+    BUCKETS, Counter, Counters, Health, HealthEndpoint, Latency, Reason, ServerState,
+    upper_bound_ns,
 };
 
 use crate::histogram;
@@ -12,6 +13,14 @@ const BUCKETS_PER_POWER: usize = 4;
 /// Bounds that are shown: of the powers from 2^10 ns, about a microsecond, to 2^34 ns, about 17
 /// seconds. What is shorter or longer is in the first and in the last bucket.
 const POWERS: std::ops::RangeInclusive<usize> = 10..=34;
+
+/// Responses by class.
+pub(crate) const RESPONSES: [(&str, Counter); 4] = [
+    ("2xx", Counter::Responses2xx),
+    ("3xx", Counter::Responses3xx),
+    ("4xx", Counter::Responses4xx),
+    ("5xx", Counter::Responses5xx),
+];
 
 /// What is exported of one moment.
 pub(crate) struct Snapshot {
@@ -25,7 +34,13 @@ pub(crate) struct Snapshot {
 pub(crate) fn page(snapshot: &Snapshot) -> String {
     let mut page = Page(String::new());
     let Snapshot { counters, state, latency, health } = snapshot;
-    for counter in Counter::ALL {
+    page.responses(counters);
+    page.refused(counters);
+    let has_family = |counter: &Counter| {
+        RESPONSES.iter().any(|(_, other)| other == counter)
+            || Reason::ALL.iter().any(|reason| reason.counter() == *counter)
+    };
+    for counter in Counter::ALL.iter().filter(|counter| !has_family(counter)) {
         let value = counters.get(*counter);
         match counter.help().strip_prefix("Gauge: ") {
             Some(help) => page.gauge(counter.name(), help, &[], value),
@@ -75,6 +90,22 @@ impl Page {
         self.sample(name, labels, value);
     }
 
+    fn responses(&mut self, counters: &Counters) {
+        self.family("responses_total", "Responses, by the class of their status.", "counter");
+        for (class, counter) in RESPONSES {
+            self.sample("responses_total", &[("class", class)], counters.get(counter));
+        }
+    }
+
+    fn refused(&mut self, counters: &Counters) {
+        let help = "Requests and connections that were refused or ended early, by reason.";
+        self.family("refused_total", help, "counter");
+        for reason in Reason::ALL {
+            let value = counters.get(reason.counter());
+            self.sample("refused_total", &[("reason", reason.word())], value);
+        }
+    }
+
     fn health(&mut self, health: &[HealthEndpoint]) {
         if health.is_empty() {
             return;
@@ -86,8 +117,8 @@ impl Page {
                 self.sample("health_answered", &labels, u8::from(endpoint.answered == state));
             }
         }
-        let name = "heartbeats_missed_total";
-        self.family(name, "Times that the beats of a health endpoint stayed away.", "counter");
+        let name = "health_beats_missed_total";
+        self.family(name, "Times that the beats of one health endpoint stayed away.", "counter");
         for endpoint in health {
             self.sample(name, &[("endpoint", &endpoint.name)], endpoint.missed);
         }
@@ -167,12 +198,17 @@ mod tests {
         assert_eq!(find("wskhttpd_requests_total").value, Value::Counter(7.0));
         assert_eq!(find("wskhttpd_slots").value, Value::Gauge(0.0));
         assert_eq!(find("wskhttpd_info").labels.get("listen"), Some("[::1]:80"));
-        assert_eq!(find("wskhttpd_heartbeats_missed_total").value, Value::Counter(9.0));
+        assert_eq!(find("wskhttpd_health_beats_missed_total").value, Value::Counter(9.0));
         for sample in &scrape.samples {
             // The parser has no place for these two parts of a histogram.
             let is_part = sample.metric.ends_with("_sum") || sample.metric.ends_with("_count");
             assert!(is_part || !matches!(sample.value, Value::Untyped(_)), "{sample:?}");
         }
+        let mut families: Vec<_> = page.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        let count = families.len();
+        families.sort_unstable();
+        families.dedup_by_key(|line| line.split(' ').nth(2));
+        assert_eq!(families.len(), count, "a family twice");
         assert!(page.contains(r#"endpoint="a\"b\\c\nd""#), "{page}");
     }
 

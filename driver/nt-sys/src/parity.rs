@@ -64,6 +64,21 @@ same_layout! {
         CompletionRoutine = CompletionRoutine,
         Context = Context,
     }
+    io::IO_ERROR_LOG_PACKET {
+        MajorFunctionCode = MajorFunctionCode,
+        RetryCount = RetryCount,
+        DumpDataSize = DumpDataSize,
+        NumberOfStrings = NumberOfStrings,
+        StringOffset = StringOffset,
+        EventCategory = EventCategory,
+        ErrorCode = ErrorCode,
+        UniqueErrorValue = UniqueErrorValue,
+        FinalStatus = FinalStatus,
+        SequenceNumber = SequenceNumber,
+        IoControlCode = IoControlCode,
+        DeviceOffset = DeviceOffset,
+        DumpData = DumpData,
+    }
     io::IRP {
         Type = Type,
         Size = Size,
@@ -215,7 +230,7 @@ same_value! {
         STATUS_REVISION_MISMATCH,
         STATUS_SUCCESS, STATUS_TIMEOUT, STATUS_TOO_MANY_ADDRESSES, STATUS_UNSUCCESSFUL;
     ps: THREAD_ALL_ACCESS;
-    zw: FILE_GENERIC_READ, FILE_OPEN, FILE_SHARE_READ,
+    zw: DACL_SECURITY_INFORMATION, WRITE_DAC, FILE_GENERIC_READ, FILE_OPEN, FILE_SHARE_READ,
         FileStandardInformation = _FILE_INFORMATION_CLASS::FileStandardInformation, KEY_READ,
         KeyValuePartialInformation = _KEY_VALUE_INFORMATION_CLASS::KeyValuePartialInformation,
         REG_DWORD, REG_EXPAND_SZ, REG_MULTI_SZ, REG_SZ;

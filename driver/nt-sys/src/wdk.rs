@@ -55,13 +55,13 @@ pub(crate) mod ex {
 /// I/O manager.
 pub(crate) mod io {
     pub use wdk_sys::ntddk::{
-        DbgPrint, IoAllocateMdl, IoBuildPartialMdl, IoCreateDevice, IoCreateSymbolicLink,
-        IoDeleteDevice, IoDeleteSymbolicLink, IoFreeMdl, IoInitializeIrp, IoReuseIrp,
-        IofCompleteRequest,
+        DbgPrint, IoAllocateErrorLogEntry, IoAllocateMdl, IoBuildPartialMdl, IoCreateDevice,
+        IoCreateSymbolicLink, IoDeleteDevice, IoDeleteSymbolicLink, IoFreeMdl, IoInitializeIrp,
+        IoReuseIrp, IoWriteErrorLogEntry, IofCompleteRequest,
     };
     pub use wdk_sys::{
         DEVICE_OBJECT, DRIVER_DISPATCH, DRIVER_OBJECT, DRIVER_UNLOAD, IO_COMPLETION_ROUTINE,
-        IO_STACK_LOCATION, IRP,
+        IO_ERROR_LOG_PACKET, IO_STACK_LOCATION, IRP,
     };
 
     pub use crate::own::io::*;

@@ -36,6 +36,17 @@ impl<T> PoolArc<T> {
         Ok(PoolArc { counted })
     }
 
+    /// The value, while this is the only reference to it.
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        // Acquire: what other references did happened before they were given up.
+        if self.counted().references.load(Ordering::Acquire) != 1 {
+            return None;
+        }
+        // SAFETY: A1: this is the only reference, and borrowed for as long as the value is.
+        let counted = unsafe { self.counted.as_mut() };
+        Some(&mut counted.value)
+    }
+
     fn counted(&self) -> &Counted<T> {
         // SAFETY: A1: alive while this reference is.
         unsafe { self.counted.as_ref() }
@@ -54,11 +65,20 @@ impl<T> Clone for PoolArc<T> {
 impl<T> Drop for PoolArc<T> {
     fn drop(&mut self) {
         if self.counted().references.fetch_sub(1, Ordering::Release) == 1 {
-            fence(Ordering::Acquire);
-            let tag = self.counted().tag;
-            // SAFETY: A1: the count is zero, so this was the last reference.
-            drop(unsafe { PoolBox::from_raw(self.counted, tag) });
+            self.free();
         }
+    }
+}
+
+impl<T> PoolArc<T> {
+    /// The last reference is gone.
+    #[cold]
+    #[inline(never)]
+    fn free(&mut self) {
+        fence(Ordering::Acquire);
+        let tag = self.counted().tag;
+        // SAFETY: A1: the count is zero, so this was the last reference.
+        drop(unsafe { PoolBox::from_raw(self.counted, tag) });
     }
 }
 

@@ -8,7 +8,7 @@ use nt_sys::ntdef::{
 };
 
 use crate::pool::{PoolBox, Tag};
-use crate::{Passive, RegistryKey, Result, Status, WideString};
+use crate::{Passive, RegistryKey, Result, Status, WideString, log, security};
 
 /// A driver with one control device.
 pub trait Driver: Sized + Send + Sync {
@@ -88,6 +88,7 @@ kernel_fn! {
         // SAFETY: as above.
         let path = unsafe { WideString::copy_from(path) };
         let Some(path) = path else { return STATUS_INVALID_PARAMETER };
+        crate::event_log::belongs_to(object);
         crate::trace::register(&passive);
         match load::<D>(&passive, object, path) {
             Ok(()) => STATUS_SUCCESS,
@@ -136,8 +137,10 @@ fn load<D: Driver>(
 const DISPATCHED: [u8; 4] =
     [io::IRP_MJ_CREATE, io::IRP_MJ_CLEANUP, io::IRP_MJ_CLOSE, io::IRP_MJ_DEVICE_CONTROL];
 
+/// The device and its link; null where the kernel does not let it be restricted: better none than
+/// one for everybody.
 fn create_device<D: Driver>(
-    _passive: &Passive,
+    passive: &Passive,
     object: *mut DRIVER_OBJECT,
 ) -> Result<*mut DEVICE_OBJECT> {
     let mut name = WideString::new(D::DEVICE_NAME).ok_or(Status::INVALID_PARAMETER)?;
@@ -157,6 +160,13 @@ fn create_device<D: Driver>(
         )
     };
     Status::check(status)?;
+    // SAFETY: created above, and the entry has not returned.
+    if let Err(status) = unsafe { security::restrict(passive, device) } {
+        // SAFETY: as above; nobody opened it.
+        unsafe { io::IoDeleteDevice(device) };
+        log(format_args!("no control device: who may open it cannot be set ({status})"));
+        return Ok(core::ptr::null_mut());
+    }
     // SAFETY: as above.
     let status = unsafe { io::IoCreateSymbolicLink(&raw mut link, &raw mut name) };
     if !NT_SUCCESS(status) {
@@ -174,13 +184,15 @@ kernel_fn! {
         let Some(instance) = core::ptr::NonNull::new(instance) else { return };
         // SAFETY: D1: from `PoolBox::into_raw` with this tag, taken back once.
         let mut instance = unsafe { PoolBox::from_raw(instance, Tag::Server) };
-        if let Some(mut link) = WideString::new(D::DEVICE_LINK) {
-            let mut link = link.counted();
-            // SAFETY: PASSIVE_LEVEL; made in `create_device`.
-            let _ = unsafe { io::IoDeleteSymbolicLink(&raw mut link) };
+        if !instance.device.is_null() {
+            if let Some(mut link) = WideString::new(D::DEVICE_LINK) {
+                let mut link = link.counted();
+                // SAFETY: PASSIVE_LEVEL; made in `create_device`.
+                let _ = unsafe { io::IoDeleteSymbolicLink(&raw mut link) };
+            }
+            // SAFETY: D1: no handle is open, so no request runs or will.
+            unsafe { io::IoDeleteDevice(instance.device) };
         }
-        // SAFETY: D1: no handle is open, so no request runs or will.
-        unsafe { io::IoDeleteDevice(instance.device) };
         if let Some(driver) = instance.driver.take() {
             driver.stop(&passive);
         }

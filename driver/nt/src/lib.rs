@@ -6,7 +6,8 @@
 //!
 //! - memory: [`PoolBox`], [`PoolSlice`], [`PoolArc`], [`Lookaside`], [`Pinned`]
 //! - waiting and timing: [`SpinLock`], [`Event`], [`Timer`], [`SystemThread`], [`time`]
-//! - the outside: [`RegistryKey`], [`File`], [`driver`], [`log()`], [`trace`]
+//! - the outside: [`RegistryKey`], [`File`], [`driver`], [`log()`],
+//!   [`log_refusal`], [`trace`]
 //! - the network: [`wsk`]
 #![no_std]
 
@@ -14,6 +15,7 @@ mod arc;
 mod bugcheck;
 pub mod driver;
 mod event;
+mod event_log;
 mod file;
 mod irp;
 mod irql;
@@ -25,6 +27,7 @@ pub mod processor;
 pub mod random;
 mod registry;
 mod routines;
+mod security;
 mod spinlock;
 mod status;
 mod sync;
@@ -39,6 +42,7 @@ pub mod wsk;
 pub use arc::PoolArc;
 pub use bugcheck::bug_check;
 pub use event::Event;
+pub use event_log::log_refusal;
 pub use file::{File, Rights};
 pub use irql::Passive;
 pub use log::log;

@@ -189,6 +189,7 @@ impl<T> PoolSlice<T> {
 }
 
 impl<T> Drop for PoolSlice<T> {
+    #[inline(never)]
     fn drop(&mut self) {
         let all = core::ptr::slice_from_raw_parts_mut(self.values.as_ptr(), self.len);
         // SAFETY: B2: initialised, dropped once.

@@ -8,6 +8,8 @@ use nt_sys::ex::{EX_ALLOCATE_POOL2, EX_DELETE_LOOKASIDE_LIST_EX, EX_INITIALIZE_L
 use nt_sys::ke::{KE_QUERY_PERFORMANCE_COUNTER, KE_QUERY_SYSTEM_TIME};
 use nt_sys::mm::MmGetSystemRoutineAddress;
 use nt_sys::ntdef::PVOID;
+use nt_sys::ps::OB_OPEN_OBJECT_BY_POINTER;
+use nt_sys::zw::ZW_SET_SECURITY_OBJECT;
 
 use crate::{Passive, WideString};
 
@@ -43,11 +45,14 @@ static TIME: Routine = Routine::new("KeQuerySystemTime");
 /// In older kernels it is of the HAL, where a lookup finds it and an import does not.
 static COUNTER: Routine = Routine::new("KeQueryPerformanceCounter");
 static REGISTER_PROVIDER: Routine = Routine::new("EtwRegister");
+// Not in the headers that the driver is built with: ntifs.h has them.
+static OPEN_OBJECT: Routine = Routine::new("ObOpenObjectByPointer");
+static SET_SECURITY: Routine = Routine::new("ZwSetSecurityObject");
 
 /// Looks all of them up.
 pub(crate) fn find(_passive: &Passive) {
     let pool = [&ALLOCATE_POOL2, &INITIALIZE_LOOKASIDE, &DELETE_LOOKASIDE];
-    let others = [&TIME_PRECISE, &TIME, &COUNTER, &REGISTER_PROVIDER];
+    let others = [&TIME_PRECISE, &TIME, &COUNTER, &REGISTER_PROVIDER, &OPEN_OBJECT, &SET_SECURITY];
     pool.into_iter().chain(others).for_each(Routine::find);
 }
 
@@ -70,6 +75,16 @@ pub(crate) fn lookaside_lists()
     // SAFETY: R1, as above.
     let delete = unsafe { core::mem::transmute::<PVOID, EX_DELETE_LOOKASIDE_LIST_EX>(delete) };
     Some((initialize, delete))
+}
+
+/// `ObOpenObjectByPointer` and `ZwSetSecurityObject`; without them, no device.
+pub(crate) fn security() -> (OB_OPEN_OBJECT_BY_POINTER, ZW_SET_SECURITY_OBJECT) {
+    let (open, set) = (OPEN_OBJECT.address(), SET_SECURITY.address());
+    // SAFETY: R1, as above.
+    let open = unsafe { core::mem::transmute::<PVOID, OB_OPEN_OBJECT_BY_POINTER>(open) };
+    // SAFETY: R1, as above.
+    let set = unsafe { core::mem::transmute::<PVOID, ZW_SET_SECURITY_OBJECT>(set) };
+    (open, set)
 }
 
 /// `KeQuerySystemTimePrecise`; without it, the time of the last clock interrupt.

@@ -1,8 +1,9 @@
 //! Tracing: one provider, and whether somebody listens to it.
 //!
 //! In an image the provider is that of the crate `tracelogging`, which writes events for ETW.
-//! Elsewhere that crate does nothing: there the provider is registered here, and an event is one
-//! line of text for the host. A kernel without ETW has no provider; then nobody listens.
+//! Elsewhere that crate does nothing: there the provider is registered here, by the same calls, and
+//! an event is one line of text for the host. A kernel without ETW has no provider; then nobody
+//! listens.
 //!
 //! E1: registered at most once at a time, from the driver's entry to its unload or failure: calls
 //! of `register` and `unregister` do not overlap.
@@ -35,7 +36,10 @@ mod provider {
 mod provider {
     use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-    use nt_sys::etw::{EVENT_CONTROL_CODE_ENABLE_PROVIDER, EtwRegister, EtwUnregister};
+    use nt_sys::etw::{
+        EVENT_CONTROL_CODE_ENABLE_PROVIDER, EtwRegister, EtwSetInformation, EtwUnregister,
+        EventProviderSetTraits,
+    };
     use nt_sys::kernel_fn;
     use nt_sys::ntdef::{GUID, PVOID};
 
@@ -46,6 +50,9 @@ mod provider {
         Data3: 0x5640,
         Data4: [0x75, 0x22, 0x06, 0x0D, 0x01, 0x77, 0x85, 0x69],
     };
+
+    /// Octets of the traits, and the name.
+    const TRAITS: &[u8; 11] = b"\x0B\0Wskhttpd\0";
 
     static HANDLE: AtomicU64 = AtomicU64::new(0);
     /// The least severe level that is listened to; 0 = none is.
@@ -76,9 +83,13 @@ mod provider {
         // SAFETY: PASSIVE_LEVEL (E1); the callback lives as long as this program.
         let status =
             unsafe { EtwRegister(&ID, Some(enabled), core::ptr::null_mut(), &raw mut handle) };
-        if nt_sys::ntdef::NT_SUCCESS(status) {
-            HANDLE.store(handle, Ordering::Relaxed);
+        if !nt_sys::ntdef::NT_SUCCESS(status) {
+            return;
         }
+        HANDLE.store(handle, Ordering::Relaxed);
+        let (traits, octets) = (TRAITS.as_ptr().cast_mut().cast(), u32::from(TRAITS[0]));
+        // SAFETY: PASSIVE_LEVEL (E1); registered just now; the traits are only read.
+        let _ = unsafe { EtwSetInformation(handle, EventProviderSetTraits, traits, octets) };
     }
 
     pub(super) fn unregister() {

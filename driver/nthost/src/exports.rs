@@ -3,9 +3,11 @@ use crate::log::DbgPrint;
 use crate::nt::bugcheck::KeBugCheckEx;
 use crate::nt::device::{
     IoCreateDevice, IoCreateSymbolicLink, IoDeleteDevice, IoDeleteSymbolicLink, IofCompleteRequest,
+    ObOpenObjectByPointer, ZwSetSecurityObject,
 };
 use crate::nt::etw::{EtwRegister, EtwSetInformation, EtwUnregister, EtwWriteTransfer};
 use crate::nt::event::{KeClearEvent, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject};
+use crate::nt::event_log::{IoAllocateErrorLogEntry, IoWriteErrorLogEntry};
 use crate::nt::file::{ZwCreateFile, ZwQueryInformationFile, ZwReadFile};
 use crate::nt::handle::ZwClose;
 use crate::nt::irp::{IoInitializeIrp, IoReuseIrp};
@@ -60,16 +62,16 @@ exports! {
         DbgPrint EtwRegister EtwSetInformation EtwUnregister EtwWriteTransfer ExAllocatePool2
         ExAllocatePoolWithTag ExDeleteLookasideListEx ExFreePoolWithTag
         ExInitializeLookasideListEx ExpInterlockedPopEntrySList ExpInterlockedPushEntrySList
-        IoAllocateMdl IoBuildPartialMdl IoCreateDevice IoCreateSymbolicLink IoDeleteDevice
-        IoDeleteSymbolicLink IoFreeMdl IoInitializeIrp IoReuseIrp IofCompleteRequest
-        KeAcquireSpinLockRaiseToDpc KeBugCheckEx KeCancelTimer KeClearEvent KeFlushQueuedDpcs
-        KeGetCurrentProcessorNumberEx KeInitializeDpc KeInitializeEvent KeInitializeTimer
-        KeQueryActiveProcessorCountEx KeQueryPerformanceCounter KeQuerySystemTime
-        KeQuerySystemTimePrecise KeReleaseSpinLock
+        IoAllocateErrorLogEntry IoAllocateMdl IoBuildPartialMdl IoCreateDevice
+        IoCreateSymbolicLink IoDeleteDevice IoDeleteSymbolicLink IoFreeMdl IoInitializeIrp
+        IoReuseIrp IoWriteErrorLogEntry IofCompleteRequest KeAcquireSpinLockRaiseToDpc
+        KeBugCheckEx KeCancelTimer KeClearEvent KeFlushQueuedDpcs KeGetCurrentProcessorNumberEx
+        KeInitializeDpc KeInitializeEvent KeInitializeTimer KeQueryActiveProcessorCountEx
+        KeQueryPerformanceCounter KeQuerySystemTime KeQuerySystemTimePrecise KeReleaseSpinLock
         KeSetEvent KeSetTimerEx KeWaitForSingleObject MmBuildMdlForNonPagedPool
-        MmGetSystemRoutineAddress MmMapLockedPagesSpecifyCache ObReferenceObjectByHandle
-        ObfDereferenceObject PsCreateSystemThread
-        ZwClose ZwCreateFile ZwOpenKey ZwQueryInformationFile ZwQueryValueKey ZwReadFile;
+        MmGetSystemRoutineAddress MmMapLockedPagesSpecifyCache ObOpenObjectByPointer
+        ObReferenceObjectByHandle ObfDereferenceObject PsCreateSystemThread ZwClose ZwCreateFile
+        ZwOpenKey ZwQueryInformationFile ZwQueryValueKey ZwReadFile ZwSetSecurityObject;
     "netio.sys":
         WskCaptureProviderNPI WskDeregister WskRegister WskReleaseProviderNPI;
 }

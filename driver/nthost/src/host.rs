@@ -15,7 +15,10 @@ use crate::ledger::Ledger;
 use crate::loader::LoadError;
 use crate::loader::image::Image;
 use crate::loader::mapping::Mapping;
-use crate::nt::{device, etw, handle, irp, lock_order, lookaside, mdl, pool, thread, timer};
+use crate::nt::security::Caller;
+use crate::nt::{
+    device, etw, event_log, handle, irp, lock_order, lookaside, mdl, pool, thread, timer,
+};
 use crate::processor::Processor;
 use crate::sim::{self, world};
 use crate::wsk;
@@ -237,7 +240,7 @@ impl Host {
         input: &[u8],
         output_len: usize,
     ) -> Result<Vec<u8>, NTSTATUS> {
-        device::control(device, device::ACCESS_BOTH, code, input, output_len)
+        device::control(Caller::Administrator, device, device::ACCESS_BOTH, code, input, output_len)
     }
 
     /// As [`Host::device_control`], with a handle that is open for reading only.
@@ -251,7 +254,28 @@ impl Host {
         input: &[u8],
         output_len: usize,
     ) -> Result<Vec<u8>, NTSTATUS> {
-        device::control(device, device::ACCESS_READ, code, input, output_len)
+        device::control(Caller::Administrator, device, device::ACCESS_READ, code, input, output_len)
+    }
+
+    /// As [`Host::device_control`], by somebody.
+    ///
+    /// # Errors
+    /// As there; `STATUS_ACCESS_DENIED` for whom the device's descriptor does not admit.
+    pub fn device_control_by(
+        &self,
+        caller: Caller,
+        device: &str,
+        code: u32,
+        input: &[u8],
+        output_len: usize,
+    ) -> Result<Vec<u8>, NTSTATUS> {
+        device::control(caller, device, device::ACCESS_BOTH, code, input, output_len)
+    }
+
+    /// The security descriptor that a device, by its name, was given, in SDDL; `None` when it was
+    /// given none.
+    pub fn device_sddl(&self, device: &str) -> Option<String> {
+        device::sddl(device)
     }
 
     /// Puts a file at an NT path, in place of what was there.
@@ -275,6 +299,11 @@ impl Host {
     /// What the driver printed, oldest first, each line with its end.
     pub fn log(&self) -> Vec<String> {
         crate::log::last(usize::MAX)
+    }
+
+    /// What the driver wrote to the event log, oldest first: `CODE STATUS: TEXT`.
+    pub fn event_log(&self) -> Vec<String> {
+        event_log::lines()
     }
 
     /// Unloads the driver if one is loaded, stops the processors, and says what is left.
@@ -317,6 +346,7 @@ fn reset() {
     thread::reset();
     device::reset();
     etw::reset();
+    event_log::reset();
     lookaside::LISTS.clear();
     mdl::MDLS.clear();
     wsk::reset();
@@ -331,6 +361,7 @@ fn ledger() -> Ledger {
     thread::enter(&mut ledger);
     device::enter(&mut ledger);
     etw::enter(&mut ledger);
+    event_log::enter(&mut ledger);
     lookaside::LISTS.enter(&mut ledger);
     mdl::MDLS.enter(&mut ledger);
     wsk::enter(&mut ledger);

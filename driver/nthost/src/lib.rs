@@ -41,3 +41,4 @@ pub use host::{DriverEntry, Host, LoadFailure, Options, Value};
 pub use ledger::{Item, Ledger};
 pub use loader::LoadError;
 pub use log::events;
+pub use nt::security::Caller;

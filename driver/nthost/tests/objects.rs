@@ -4,6 +4,7 @@
 
 mod machine;
 
+use std::fs::Permissions;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -280,8 +281,11 @@ fn irp_mj_device_control_is_answered_by_the_driver_of_the_device() {
     });
 }
 
-fn socket_path(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("nthost-{name}-{}", std::process::id()))
+/// In a folder of its own, which is gone with it.
+fn socket_path() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control");
+    (folder, path)
 }
 
 fn request(device: &str, code: u32, input: &[u8], output: u32) -> Vec<u8> {
@@ -308,7 +312,7 @@ fn answer(client: &mut UnixStream) -> (NTSTATUS, Vec<u8>) {
 
 #[test]
 fn the_control_socket_carries_requests_of_other_processes() {
-    let path = socket_path("control");
+    let (_folder, path) = socket_path();
     // Left behind by a process that is gone.
     drop(UnixListener::bind(&path).unwrap());
     let options = Options { control_socket: Some(path.clone()), ..Options::default() };
@@ -346,11 +350,63 @@ fn the_control_socket_carries_requests_of_other_processes() {
 
 #[test]
 fn a_control_socket_that_is_in_use_is_an_error() {
-    let path = socket_path("used");
+    let (_folder, path) = socket_path();
     let held = UnixListener::bind(&path).unwrap();
     let options = Options { control_socket: Some(path.clone()), ..Options::default() };
     let error = Host::start(options).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     drop(held);
-    std::fs::remove_file(path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    // Nor is anything removed that is no socket.
+    std::fs::write(&path, "text").unwrap();
+    let options = Options { control_socket: Some(path.clone()), ..Options::default() };
+    assert_eq!(Host::start(options).err().unwrap().kind(), ErrorKind::AddrInUse);
+    assert_eq!(std::fs::read(&path).unwrap(), b"text");
+}
+
+#[test]
+fn a_control_socket_is_in_a_directory_that_is_ours_alone() {
+    let (folder, _) = socket_path();
+    let within = |name: &str| folder.path().join(name).join("control");
+    let options = |path| Options { control_socket: Some(path), ..Options::default() };
+    let start = |path| Host::start(options(path)).map(|_| ());
+    on(options(within("new")), |_| {});
+    let mode = std::fs::metadata(folder.path().join("new")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    on(options(within("new")), |_| {});
+    for mode in [0o775, 0o770, 0o702, 0o1777] {
+        let directory = folder.path().join(format!("{mode:o}"));
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::set_permissions(&directory, Permissions::from_mode(mode)).unwrap();
+        let refused = start(directory.join("control")).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "{mode:o}: {refused}");
+        assert!(!directory.join("control").exists());
+    }
+    std::os::unix::fs::symlink(folder.path().join("new"), folder.path().join("link")).unwrap();
+    let refused = start(within("link")).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+    assert!(start(within("no/such")).is_err());
+}
+
+/// One client that keeps its connection keeps nobody waiting.
+#[test]
+fn clients_are_served_at_the_same_time() {
+    let (_folder, path) = socket_path();
+    let options = Options { control_socket: Some(path.clone()), ..Options::default() };
+    on(options, |host| {
+        load(host);
+        let mut clients: Vec<UnixStream> = (0..8)
+            .map(|_| {
+                let client = UnixStream::connect(&path).unwrap();
+                client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                client
+            })
+            .collect();
+        for _ in 0..3 {
+            for client in clients.iter_mut().rev() {
+                client.write_all(&request(LINK, 1, b"abc", 8)).unwrap();
+                assert_eq!(answer(client), (STATUS_SUCCESS, b"cba".to_vec()));
+            }
+        }
+    });
 }

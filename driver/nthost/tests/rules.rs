@@ -14,12 +14,14 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 
 use client::{Client, Irp, MODE, Mode, Registration, TAG, pool};
+use nt_sys::etw::{EVENT_DESCRIPTOR, EtwRegister, EtwUnregister, EtwWriteTransfer};
 use nt_sys::ex::{ExAllocatePool2, ExFreePoolWithTag, ExInitializeLookasideListEx};
 use nt_sys::ex::{ExDeleteLookasideListEx, LOOKASIDE_LIST_EX, NonPagedPoolNx, POOL_FLAG_NON_PAGED};
 use nt_sys::io::{
-    DEVICE_OBJECT, DRIVER_OBJECT, FILE_DEVICE_NETWORK, FILE_DEVICE_SECURE_OPEN, IRP,
-    IRP_MJ_MAXIMUM_FUNCTION, IoAllocateMdl, IoBuildPartialMdl, IoCreateDevice, IoFreeMdl,
-    IoInitializeIrp,
+    DEVICE_OBJECT, DRIVER_OBJECT, FILE_DEVICE_NETWORK, FILE_DEVICE_SECURE_OPEN,
+    IO_ERR_CONFIGURATION_ERROR, IO_ERROR_LOG_PACKET, IRP, IRP_MJ_MAXIMUM_FUNCTION,
+    IoAllocateErrorLogEntry, IoAllocateMdl, IoBuildPartialMdl, IoCreateDevice, IoFreeMdl,
+    IoInitializeIrp, IoWriteErrorLogEntry,
 };
 use nt_sys::ke::{
     KDPC, KEVENT, KTIMER, KeAcquireSpinLockRaiseToDpc, KeBugCheckEx, KeInitializeDpc,
@@ -28,7 +30,7 @@ use nt_sys::ke::{
 };
 use nt_sys::kernel_fn;
 use nt_sys::mm::MmBuildMdlForNonPagedPool;
-use nt_sys::ntdef::{LARGE_INTEGER, NTSTATUS, STATUS_UNSUCCESSFUL, UNICODE_STRING};
+use nt_sys::ntdef::{GUID, LARGE_INTEGER, NTSTATUS, STATUS_UNSUCCESSFUL, UNICODE_STRING};
 use nt_sys::wsk::{
     WSK_INSPECT_ID, WskDeregister, WskInspectAccept, WskInspectPend, WskReleaseProviderNPI,
 };
@@ -72,6 +74,25 @@ fn pended(
     });
     client::settle();
     (listener, peer, id)
+}
+
+/// An entry of the event log without text.
+fn log_packet() -> IO_ERROR_LOG_PACKET {
+    IO_ERROR_LOG_PACKET {
+        MajorFunctionCode: 0,
+        RetryCount: 0,
+        DumpDataSize: 0,
+        NumberOfStrings: 0,
+        StringOffset: 48,
+        EventCategory: 0,
+        ErrorCode: IO_ERR_CONFIGURATION_ERROR,
+        UniqueErrorValue: 0,
+        FinalStatus: STATUS_UNSUCCESSFUL,
+        SequenceNumber: 0,
+        IoControlCode: 0,
+        DeviceOffset: LARGE_INTEGER { QuadPart: 0 },
+        DumpData: [0],
+    }
 }
 
 kernel_fn! {
@@ -221,6 +242,41 @@ const CASES: &[Case] = &[
     ("sends_in_completions_of_sends", 108, |_| drop(connected(Mode::SendInCompletion))),
     ("handle_closed_that_was_never_open", 109, |_| unsafe {
         ZwClose(null());
+    }),
+    ("trace_provider_unregistered_twice", 117, |_| {
+        let mut handle = 0;
+        unsafe {
+            EtwRegister(
+                &GUID { Data1: 1, Data2: 2, Data3: 3, Data4: [4; 8] },
+                None,
+                null(),
+                &raw mut handle,
+            )
+        };
+        unsafe { EtwUnregister(handle) };
+        unsafe { EtwUnregister(handle) };
+    }),
+    ("event_of_nobody", 117, |_| {
+        let event = EVENT_DESCRIPTOR {
+            Id: 0,
+            Version: 0,
+            Channel: 11,
+            Level: 4,
+            Opcode: 0,
+            Task: 0,
+            Keyword: 0,
+        };
+        unsafe { EtwWriteTransfer(7, &raw const event, null(), null(), 0, null()) };
+    }),
+    ("event_log_entry_written_twice", 107, |_| {
+        let entry = unsafe { IoAllocateErrorLogEntry(core::ptr::dangling_mut(), 64) };
+        unsafe { entry.cast::<IO_ERROR_LOG_PACKET>().write(log_packet()) };
+        unsafe { IoWriteErrorLogEntry(entry) };
+        unsafe { IoWriteErrorLogEntry(entry) };
+    }),
+    ("event_log_entry_not_filled_in", 102, |_| {
+        let entry = unsafe { IoAllocateErrorLogEntry(core::ptr::dangling_mut(), 64) };
+        unsafe { IoWriteErrorLogEntry(entry) };
     }),
     ("bug_check", 110, |_| unsafe { KeBugCheckEx(1, 2, 3, 4, 5) }),
     ("inspect_completed_for_nobody", 111, |_| Client::listen().inspect_complete()),

@@ -106,8 +106,10 @@ pub(crate) struct Serve {
     /// Print counters and the memory the driver holds, before unloading and on SIGUSR1.
     #[arg(long)]
     pub(crate) report: bool,
-    /// Unix socket by which tools reach the driver's control device; made with mode 0600.
-    #[arg(long, value_name = "PATH")]
+    /// Unix socket by which tools reach the driver's control device, in a directory of mode 0700;
+    /// `none` for none. Unless given, `wskhttpd/PID.sock` in $XDG_RUNTIME_DIR, or else
+    /// `wskhttpd-UID/PID.sock` in the folder for temporary files: tools find it there.
+    #[arg(long, value_name = "PATH|none")]
     pub(crate) control: Option<PathBuf>,
     /// Print the driver's events, one line each; driver/docs/events.md lists them.
     #[arg(long)]

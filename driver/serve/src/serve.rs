@@ -1,6 +1,6 @@
 //! Load the driver into the host, wait for a signal, unload it.
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -33,19 +33,18 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
     registry.push(("SiteImage".to_owned(), Value::String(IMAGE_PATH.to_owned())));
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGUSR1]).context("signals cannot be handled")?;
-    let mut host = Host::start(Options {
+    let options = Options {
         processors: usize::try_from(serve.processors).unwrap_or(1),
         registry,
         files: vec![(IMAGE_PATH.to_owned(), image.into())],
         own_files: true,
-        control_socket: serve.control.clone(),
         log: serve.verbose,
         trace: serve.trace_events,
         wait_max: Duration::from_millis(setting(serve, "StopMs") + setting(serve, "LingerMs"))
             + STOP_SLACK,
         ..Options::default()
-    })
-    .context("the host cannot start")?;
+    };
+    let (mut host, control) = start(serve.control.as_deref(), &options)?;
     if let Err(status) = load(&mut host, serve.image.as_deref().zip(image_file.as_deref()))? {
         let said = host.log();
         let reason = said.last().map_or("", String::as_str).trim();
@@ -59,6 +58,9 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
     let address = host.listening().first().copied().unwrap_or(serve.listen);
     println!("serving {name} ({entries} paths, {} KiB pinned) at", octets.div_ceil(1024));
     greet(serve, address);
+    if let Some(control) = control {
+        println!("control: {}", control.display());
+    }
     for signal in &mut signals {
         match signal {
             SIGUSR1 => report::print(&host),
@@ -72,6 +74,44 @@ pub(crate) fn run(serve: &Serve) -> Result<bool> {
     let ledger = host.unload();
     println!("{ledger}");
     Ok(ledger.is_zero())
+}
+
+/// Starts the machine, and the socket of its control device. One that nobody asked for is missed by
+/// nobody: where it cannot be made, that is said, and all.
+fn start(control: Option<&Path>, options: &Options) -> Result<(Host, Option<PathBuf>)> {
+    let with = |path: &Path| {
+        Host::start(Options { control_socket: Some(path.to_owned()), ..options.clone() })
+    };
+    let without = || Host::start(options.clone()).context("the host cannot start");
+    match control {
+        Some(path) if path == "none" => Ok((without()?, None)),
+        Some(path) => {
+            let host = with(path).with_context(|| format!("--control {}", path.display()))?;
+            Ok((host, Some(path.to_owned())))
+        }
+        None => {
+            let path = usual_socket();
+            match with(&path) {
+                Ok(host) => Ok((host, Some(path))),
+                Err(error) => {
+                    eprintln!("wskhttpd: warning: no control socket: {}: {error}", path.display());
+                    Ok((without()?, None))
+                }
+            }
+        }
+    }
+}
+
+/// Where tools look for the sockets of running servers.
+fn usual_socket() -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let folder = match runtime.filter(|runtime| runtime.is_absolute() && runtime.is_dir()) {
+        Some(runtime) => runtime.join("wskhttpd"),
+        None => {
+            std::env::temp_dir().join(format!("wskhttpd-{}", rustix::process::getuid().as_raw()))
+        }
+    };
+    folder.join(format!("{}.sock", std::process::id()))
 }
 
 /// Loads the driver that is linked in, or the image; the status of an entry that failed.

@@ -25,12 +25,15 @@ const TICK: Duration = Duration::from_millis(125);
 /// How the answer to a connection that is refused begins.
 const LINE_503: &[u8] = b"HTTP/1.1 503 ";
 
-/// A client waits once, before one of its requests: until about when the driver ends what is idle.
+/// A client waits once, before one of its requests: until just before the tick at which the driver
+/// ends what has been idle for so long.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
     /// Requests before it.
     behind: usize,
-    time: Duration,
+    idle: Duration,
+    /// How much before the tick.
+    before: Duration,
     begun: bool,
     over: bool,
 }
@@ -92,6 +95,8 @@ pub(crate) struct Client {
     /// How long a connection has been idle at least that the driver ends to make a place.
     yields_after: Option<Duration>,
     pause: Option<Pause>,
+    /// When the driver's ticks began.
+    pub(crate) ticks_from: Duration,
     /// Of the site.
     history: History,
     /// When it read something last, or was connected; how much later it saw the end.
@@ -129,11 +134,9 @@ impl Client {
 
     fn some_pause(&mut self, door: &Door) -> Pause {
         let behind = 1 + self.random.below(self.requests.len());
-        let long = door.yields_after().filter(|_| self.random.one_in(2)).unwrap_or(IDLE_TIMEOUT);
-        // A tick earlier or a little later.
-        let time =
-            long.saturating_sub(TICK) + Duration::from_micros(self.random.within(0, 160_000));
-        Pause { behind, time, begun: false, over: false }
+        let idle = door.yields_after().filter(|_| self.random.one_in(3)).unwrap_or(IDLE_TIMEOUT);
+        let before = Duration::from_micros(1 << self.random.within(0, 13));
+        Pause { behind, idle, before, begun: false, over: false }
     }
 
     /// One that behaves, and asks for what is small.
@@ -156,10 +159,11 @@ impl Client {
         let many = random.one_in(4);
         let most = if many { MANY_REQUESTS_MAX } else { REQUESTS_MAX };
         let count = random.within(1, most);
+        let health = history.asks_health;
         let mut requests: Vec<Request> = Vec::new();
         for number in 1..=count {
             let last = number == count && conduct == Conduct::Polite;
-            let request = Request::random(&mut random, last, many);
+            let request = Request::random(&mut random, last, many, health);
             let closes = request.answer.closes;
             requests.push(request);
             if closes {
@@ -199,6 +203,7 @@ impl Client {
             answered_503: false,
             yields_after: None,
             pause: None,
+            ticks_from: Duration::ZERO,
             history,
             heard: start,
             ended_after: Duration::ZERO,
@@ -342,7 +347,10 @@ impl Client {
             && !pause.begun
         {
             pause.begun = true;
-            peer.wake_in(pause.time);
+            let idle_from = self.heard.saturating_sub(self.ticks_from).as_nanos() / TICK.as_nanos();
+            let ticks = idle_from + pause.idle.as_nanos() / TICK.as_nanos();
+            let ended = self.ticks_from + TICK * u32::try_from(ticks).unwrap_or(0);
+            peer.wake_in(ended.saturating_sub(pause.before).saturating_sub(now()));
         }
     }
 

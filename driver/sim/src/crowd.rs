@@ -2,7 +2,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use nthost::sim::{Happening, Peer, Peers, Random, fail};
+use nthost::sim::{Happening, Peer, Peers, Random, fail, now};
 
 use crate::client::Client;
 use crate::door::Door;
@@ -46,6 +46,13 @@ impl Crowd {
         // A connection that is answered 503 is one beyond the limit.
         let per_address_max = if door.answers { 0 } else { per_address_max };
         Crowd { clients, by_peer: Vec::new(), per_address_max, strict: true, turned_away: 0 }
+    }
+
+    /// The driver's ticks begin now.
+    pub(crate) fn ticks_begin(&mut self) {
+        for client in &mut self.clients {
+            client.ticks_from = now();
+        }
     }
 
     /// From now on a refusal may have other reasons.

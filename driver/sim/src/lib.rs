@@ -9,7 +9,9 @@
 mod client;
 mod crowd;
 mod door;
+mod health;
 mod history;
+mod operator;
 mod reload;
 mod request;
 mod response;

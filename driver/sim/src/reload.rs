@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use nthost::Host;
 use nthost::sim::{self, Random, fail};
-use wskhttpd_abi::{
-    DEVICE_NAME, IOCTL_LOAD_SITE, LoadSite, Loaded, OUTPUT_BYTES_MAX, cut, decode, encode,
-};
+use wskhttpd_abi::{IOCTL_LOAD_SITE, LoadSite, Loaded, cut, decode};
 
 use crate::history::History;
+use crate::operator::request;
 use crate::site::{GENERATIONS, image};
 
 /// NT path by which the driver opens the site image at its start.
@@ -38,7 +37,7 @@ pub(crate) struct Reloads {
     random: Random,
     history: History,
     /// One look in so many comes with one; 0 = none does.
-    pub(crate) one_in: usize,
+    one_in: usize,
     /// Published.
     pub(crate) count: u64,
 }
@@ -115,10 +114,7 @@ impl Reloads {
 }
 
 fn load(host: &Host, path: &str) -> Result<Loaded, i32> {
-    let mut input = [0; 1_024];
-    let octets = encode(&LoadSite { path: cut(path) }, &mut input).unwrap_or(0);
-    let output = &input[..octets];
-    let output = host.device_control(DEVICE_NAME, IOCTL_LOAD_SITE, output, OUTPUT_BYTES_MAX)?;
+    let output = request(host, IOCTL_LOAD_SITE, &LoadSite { path: cut(path) })?;
     match decode(&output) {
         Some(loaded) => Ok(loaded),
         None => fail("what became of a request to load cannot be read"),

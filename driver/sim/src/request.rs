@@ -1,7 +1,7 @@
 //! What clients ask for, and the answers that they must get.
 use nthost::sim::Random;
 
-use crate::site::{ERROR_405, File, GENERATIONS, files};
+use crate::site::{ERROR_405, File, GENERATIONS, HEALTH_PATH, files};
 
 /// A kind of request.
 const MEDIUM: usize = 32;
@@ -13,10 +13,18 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// What it carries, by generation of the site; `None` where that is of no interest.
     pub(crate) files: Option<[&'static File; GENERATIONS]>,
+    /// It is a health endpoint's: `status` and `files` are of no interest.
+    pub(crate) is_health: bool,
     /// To HEAD, and with some statuses, no content follows whatever the head says.
     pub(crate) head_only: bool,
     /// The connection ends behind it.
     pub(crate) closes: bool,
+}
+
+impl Answer {
+    /// Of no interest.
+    pub(crate) const NONE: Answer =
+        Answer { status: 0, files: None, is_health: false, head_only: false, closes: false };
 }
 
 /// A request, and its answer.
@@ -29,7 +37,8 @@ pub(crate) struct Request {
 impl Request {
     /// One as it comes. With `last` the connection is asked to end behind it; `large` ones fill
     /// a send each.
-    pub(crate) fn random(random: &mut Random, last: bool, large: bool) -> Request {
+    /// `health`: it may be for a health endpoint.
+    pub(crate) fn random(random: &mut Random, last: bool, large: bool, health: bool) -> Request {
         let kind = if large && random.one_in(2) { MEDIUM } else { random.below(64) };
         let (method, path, fields, rest) = match kind {
             0..=23 => ("GET", "/hello.txt", "", ""),
@@ -45,7 +54,8 @@ impl Request {
                 "4\r\nsome\r\n1;x=y\r\n!\r\n0\r\n\r\n",
             ),
             53..=55 => ("OPTIONS", "*", "", ""),
-            56..=57 => ("GET", "/old", "", ""),
+            57 if health => ("GET", HEALTH_PATH, "", ""),
+            56 | 57 => ("GET", "/old", "", ""),
             58..=60 => ("GET", "/hello.txt", "If-None-Match: *\r\n", ""),
             61 => return Request::malformed("GET /hello.txt HTTP/1.1\r\n\r\n"),
             62 => return Request::malformed("GET /hello.txt\r\nHost: a\r\n\r\n"),
@@ -56,25 +66,27 @@ impl Request {
             ("OPTIONS", _) => (204, None, true),
             (_, "/missing") => (404, None, false),
             (_, "/old") => (301, None, false),
+            (_, HEALTH_PATH) => (0, None, false),
             _ if !fields.is_empty() => (304, Some(files(path)), true),
             _ => (200, Some(files(path)), method == "HEAD"),
         };
         let close = if last { "Connection: close\r\n" } else { "" };
         let octets = format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{fields}{close}\r\n{rest}");
-        let answer = Answer { status, files, head_only, closes: last };
+        let is_health = path == HEALTH_PATH;
+        let answer = Answer { status, files, is_health, head_only, closes: last };
         Request { octets: octets.into_bytes(), answer }
     }
 
     /// A request that is refused, with the end of the connection.
     fn malformed(octets: &str) -> Request {
-        let answer = Answer { status: 400, files: None, head_only: false, closes: true };
+        let answer = Answer { status: 400, closes: true, ..Answer::NONE };
         Request { octets: octets.as_bytes().to_vec(), answer }
     }
 
     /// A request of a client that knows of no connections that persist.
     fn old() -> Request {
         let files = Some(files("/hello.txt"));
-        let answer = Answer { status: 200, files, head_only: false, closes: true };
+        let answer = Answer { status: 200, files, closes: true, ..Answer::NONE };
         Request { octets: b"GET /hello.txt HTTP/1.0\r\n\r\n".to_vec(), answer }
     }
 }

@@ -1,9 +1,11 @@
 //! Reading responses with nothing but RFC 9112 in mind, and comparing them with what must come.
 use std::time::Duration;
 
+use wskhttpd_abi::Health;
+
 use crate::history::History;
 use crate::request::Answer;
-use crate::site::{File, GENERATIONS};
+use crate::site::File;
 
 /// Octets of a head at most.
 const HEAD_BYTES_MAX: usize = 8_192;
@@ -104,7 +106,7 @@ impl Reader {
             if !is_timeout {
                 let (wanted, asked) =
                     wanted.ok_or_else(|| format!("an answer {} to nothing", head.status))?;
-                check(wanted, &head, there, history.between(*asked, seen))?;
+                check(wanted, &head, there, history, (*asked, seen))?;
             }
             if there.len() < length {
                 return Ok(());
@@ -127,12 +129,38 @@ impl Reader {
     }
 }
 
+/// What a health endpoint's answer means.
+fn health(head: &Head, there: &[u8]) -> Result<Health, String> {
+    let answers = [
+        (200, "ok\n", Health::Up),
+        (503, "draining\n", Health::Drain),
+        (503, "down\n", Health::Down),
+    ];
+    let is_it = |(status, content, _): &&(u16, &str, Health)| {
+        *status == head.status
+            && content.len() == head.length
+            && content.as_bytes().starts_with(there)
+    };
+    let answer = answers.iter().find(is_it);
+    answer.map(|(_, _, health)| *health).ok_or_else(|| {
+        format!("{} with {} octets from a health endpoint", head.status, head.length)
+    })
+}
+
 fn check(
     wanted: &Answer,
     head: &Head,
     there: &[u8],
-    current: [bool; GENERATIONS],
+    history: &History,
+    (asked, seen): (Duration, Duration),
 ) -> Result<(), String> {
+    if wanted.is_health {
+        let health = health(head, there)?;
+        if history.health.allows(health, asked, seen) {
+            return Ok(());
+        }
+        return Err(format!("{} since {asked:?}, which it was not then", health.word()));
+    }
     if head.status != wanted.status {
         return Err(format!("{} and not {}", head.status, wanted.status));
     }
@@ -148,6 +176,7 @@ fn check(
     let generation = generation.ok_or_else(|| {
         format!("the tag {:?} and length {}, of no generation", head.tag, head.length)
     })?;
+    let current = history.between(asked, seen);
     if !current[generation] {
         return Err(format!("generation {generation}, which was not current: {current:?}"));
     }
@@ -168,7 +197,7 @@ fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::files;
+    use crate::site::{GENERATIONS, files};
 
     const DATE: &str = "Date: Mon, 01 Jan 2024 00:00:01 GMT\r\n";
 
@@ -177,7 +206,7 @@ mod tests {
     }
 
     fn answer(status: u16) -> Answer {
-        Answer { status, files: Some(hello()), head_only: false, closes: false }
+        Answer { status, files: Some(hello()), ..Answer::NONE }
     }
 
     /// Reads pieces as answers to two requests; how many came whole.
@@ -185,7 +214,7 @@ mod tests {
         let mut reader = Reader::default();
         let answers = [(answer, Duration::ZERO), (answer, Duration::ZERO)];
         for piece in pieces {
-            reader.take(piece.as_bytes(), &answers, &History::default(), Duration::ZERO)?;
+            reader.take(piece.as_bytes(), &answers, &History::new(true), Duration::ZERO)?;
         }
         Ok(reader.answers)
     }

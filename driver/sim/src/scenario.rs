@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::crowd::{self, Crowd};
 use crate::door::Door;
 use crate::history::History;
+use crate::operator::Operator;
 use crate::reload::{self, Reloads};
 
 /// Address of the client that comes when all is over.
@@ -37,7 +38,7 @@ const FORGOTTEN_WITHIN: Duration = Duration::from_mins(5);
 /// After which the driver ends an idle connection.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(8);
 /// Timeouts of the driver, in milliseconds.
-const TIMEOUTS: [(&str, u32); 7] = [
+pub(crate) const TIMEOUTS: [(&str, u32); 7] = [
     ("HeadTimeoutMs", 5_000),
     ("ContentTimeoutMs", 5_000),
     ("IdleTimeoutMs", 8_000),
@@ -173,7 +174,7 @@ pub fn run(case: &Case) -> Report {
     let random = Random::new(case.seed).fork(7);
     let plan = Plan::new(case, &random);
     let per_address = usize::try_from(plan.per_address_max).unwrap_or(usize::MAX);
-    let history = History::default();
+    let history = History::new(!plan.door.answers);
     let crowd = Crowd::new(&random, plan.clients, plan.within, per_address, &plan.door, &history);
     let crowd = Rc::new(RefCell::new(crowd));
     let options = sim::Options {
@@ -188,7 +189,9 @@ pub fn run(case: &Case) -> Report {
     let peers: Rc<RefCell<dyn sim::Peers>> = crowd.clone();
     let (case, counters) = (case.clone(), Counters::default());
     let reloads = Reloads::new(&random, history.clone());
-    let script = Script { case, plan, crowd: crowd.clone(), random, counters, history, reloads };
+    let operator = Operator::new(&random, history.health.clone());
+    let script =
+        Script { case, plan, crowd: crowd.clone(), random, counters, history, reloads, operator };
     let ((started, counters, reloads), outcome) = sim::run(options, &peers, move || script.run());
     let crowd = crowd.borrow();
     Report {
@@ -210,6 +213,7 @@ struct Script {
     counters: Counters,
     history: History,
     reloads: Reloads,
+    operator: Operator,
 }
 
 impl Script {
@@ -293,6 +297,7 @@ impl Script {
         let mut next = 0;
         let count = self.crowd.borrow().clients.len();
         let begin = sim::now();
+        self.crowd.borrow_mut().ticks_begin();
         let patience = begin + self.plan.within + PATIENCE;
         loop {
             let passed = sim::now().saturating_sub(begin);
@@ -320,6 +325,7 @@ impl Script {
                 self.counters(host);
             }
             self.reloads.look(host, self.may_fail());
+            self.operator.look(host, self.may_fail());
             sim::sleep(Duration::from_micros(self.random.within(1, 100_000)));
         }
         sim::calm();

@@ -11,6 +11,9 @@ use response_cache::{Layout, Limits, Site};
 pub(crate) const GENERATIONS: usize = 3;
 /// Octets of `/large`: more than one send carries.
 const LARGE_BYTES: usize = 200_000;
+/// A health endpoint, and its name.
+pub(crate) const HEALTH_PATH: &str = "/health";
+pub(crate) const HEALTH_NAME: &str = "main";
 /// The page of a status.
 pub(crate) const ERROR_405: &str = "/405.html";
 const PATHS: [&str; 4] = ["/hello.txt", "/medium", "/large", ERROR_405];
@@ -60,7 +63,8 @@ fn write(folder: &Path, generation: usize) -> std::io::Result<()> {
     }
     let declared = "[[response]]\npath = \"/old\"\nredirect = \"/hello.txt\"\nstatus = 301\n\
         [errors]\n405 = \"405.html\"\n";
-    std::fs::write(folder.join("site.toml"), declared)
+    let health = format!("[[response]]\npath = \"{HEALTH_PATH}\"\nhealth = \"{HEALTH_NAME}\"\n");
+    std::fs::write(folder.join("site.toml"), health + declared)
 }
 
 fn build(generation: usize) -> Generation {

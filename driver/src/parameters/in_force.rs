@@ -75,7 +75,7 @@ impl InForce {
     }
 
     /// Changes one, as if the driver had been started so; `None`, and the reason in `why`, when
-    /// that cannot be, and nothing has changed. At PASSIVE_LEVEL.
+    /// that cannot be, and nothing has changed. `why` is empty before. At PASSIVE_LEVEL.
     #[inline(never)]
     pub fn change(
         &self,
@@ -84,33 +84,39 @@ impl InForce {
         value: &str,
         why: &mut Sentence,
     ) -> Option<()> {
-        let mut refuse = |reason| {
+        let refuse = |reason, why: &mut Sentence| {
             *why = cut(reason);
             None
         };
         let Some(_one) = self.changing.try_take() else {
-            return refuse("another parameter is being changed");
+            return refuse("another parameter is being changed", why);
         };
         if FIXED.contains(&name) {
-            return refuse("this parameter needs a restart of the driver");
+            return refuse("this parameter needs a restart of the driver", why);
         }
-        let Ok(mut next) = self.current().copy() else { return refuse("no memory for it") };
-        next.set(name, value, self.started, why)?;
-        if !next.check(why) {
-            return None;
-        }
-        let mut refuse = || {
+        let next = self.changed(name, value, why);
+        if why.is_empty() && next.and_then(|next| self.put(server, next)).is_err() {
             *why = cut("no memory for it");
-            None
-        };
-        let Ok(lists) = next.lists.copy() else { return refuse() };
-        let Ok(next) = PoolArc::new(Tag::Server, next) else { return refuse() };
-        if server.change(&next, lists).is_err() {
-            return refuse();
         }
+        why.is_empty().then_some(())
+    }
+
+    /// What would be in force, if `why` stays empty.
+    #[inline(never)]
+    fn changed(&self, name: &str, value: &str, why: &mut Sentence) -> Result<PoolArc<Parameters>> {
+        let mut next = self.current().copy()?;
+        if next.set(name, value, self.started, why).is_some() {
+            next.check(why);
+        }
+        PoolArc::new(Tag::Server, next)
+    }
+
+    #[inline(never)]
+    fn put(&self, server: &Server, next: PoolArc<Parameters>) -> Result<()> {
+        server.change(&next, next.lists.copy()?)?;
         let before = self.current.with(|current| core::mem::replace(current, next));
         drop(before);
-        Some(())
+        Ok(())
     }
 }
 
@@ -142,6 +148,7 @@ impl Parameters {
         Some(name)
     }
 
+    #[inline(never)]
     fn set(
         &mut self,
         name: &str,
@@ -169,6 +176,7 @@ impl Parameters {
     }
 }
 
+#[inline(never)]
 fn number_in(
     number: &Number,
     started: Option<u32>,
@@ -187,6 +195,7 @@ fn number_in(
 }
 
 /// Prefixes with commas between; nothing is the empty list.
+#[inline(never)]
 fn prefixes(name: &str, value: &str, why: &mut Sentence) -> Option<PoolSlice<Prefix>> {
     let texts = || value.split(',').filter(|_| !value.is_empty());
     let count = texts().count();

@@ -77,6 +77,9 @@ macro_rules! parameters {
             name: $name, default: $default, min: $min, max: $max, help: "",
         },)*];
 
+        /// The words of each choice, likewise; the first is used when there is no value.
+        static WORDS: [(&str, &[&str]); CHOICES.len()] = [$(($choice_name, &[$($word),+]),)*];
+
         impl Parameters {
             /// Those of [`BOUNDS`], in their order.
             fn numbers(&self) -> [u32; NUMBERS.len()] {
@@ -168,14 +171,21 @@ macro_rules! parameters {
                     ),
                     lists: Lists { $($list: reader.prefixes($list_name)?,)* },
                     $($field: 0,)*
-                    $($choice: reader.choice($choice_name, &[$(($word, $value)),+])?,)*
+                    $($choice: [$($value),+][0],)*
                 };
                 for (value, number) in parameters.numbers_mut().into_iter().zip(&BOUNDS) {
                     *value = reader.number(number)?;
                 }
+                for (name, words) in WORDS {
+                    if let Some(word) = reader.text(name)?
+                        && parameters.choose(name, &word) != Some(true)
+                    {
+                        return Err(reader::none_of(name, &word, words));
+                    }
+                }
                 let mut why = Sentence::new();
                 if !parameters.check(&mut why) {
-                    nt::log(format_args!("parameter {why}"));
+                    nt::log_refusal(Status::INVALID_PARAMETER, format_args!("parameter {why}"));
                     return Err(Status::INVALID_PARAMETER);
                 }
                 Ok(parameters)

@@ -18,8 +18,20 @@ pub(super) struct Reader<'r> {
 
 /// Names a parameter in the log, with why it cannot be.
 pub(super) fn refuse(name: &str, why: Arguments<'_>) -> Status {
-    nt::log(format_args!("parameter {name}: {why}"));
+    nt::log_refusal(Status::INVALID_PARAMETER, format_args!("parameter {name}: {why}"));
     Status::INVALID_PARAMETER
+}
+
+/// A choice that is none of its words.
+#[cold]
+#[inline(never)]
+pub(super) fn none_of(name: &str, word: &str, words: &[&str]) -> Status {
+    let mut allowed = ArrayString::<128>::new();
+    for word in words {
+        // What is too long is cut: the names are ours, and short.
+        let _ = write!(allowed, "{}{word}", if allowed.is_empty() { "" } else { ", " });
+    }
+    refuse(name, format_args!("{word} is none of {allowed}"))
 }
 
 fn unreadable(name: &str, wanted: &str, error: ValueError) -> Status {
@@ -47,7 +59,7 @@ impl Reader<'_> {
     }
 
     #[inline(never)]
-    fn text(&self, name: &str) -> Result<Option<Text>> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<Text>> {
         let Some(wide) = self.string(name)? else { return Ok(None) };
         let mut text = Text::new();
         match text.write_fmt(format_args!("{wide}")) {
@@ -69,22 +81,6 @@ impl Reader<'_> {
                 .parse()
                 .map_err(|_| refuse(name, format_args!("{text} is not an IPv4 or IPv6 address"))),
         }
-    }
-
-    /// One of `words`; the first is the default.
-    pub(super) fn choice<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<T> {
-        let text = self.text(name)?;
-        let wanted = |(word, _): &&(&str, T)| text.is_none_or(|text| text.as_str() == *word);
-        if let Some((_, value)) = words.iter().find(wanted) {
-            return Ok(*value);
-        }
-        let mut allowed = ArrayString::<128>::new();
-        for (word, _) in words {
-            // What is too long is cut: the names are ours, and short.
-            let _ = write!(allowed, "{}{word}", if allowed.is_empty() { "" } else { ", " });
-        }
-        let text = text.unwrap_or_default();
-        Err(refuse(name, format_args!("{text} is none of {allowed}")))
     }
 
     #[inline(never)]

@@ -132,6 +132,11 @@ pub fn refusal(set: Vec<(String, Value)>, image: Vec<u8>) -> String {
     let mut host = host(set, image, |options| options);
     load(&mut host).expect_err("it started");
     let said = host.log().concat();
+    let log = host.event_log();
+    let [entry] = &log[..] else { panic!("the event log has {log:?}, and was said {said}") };
+    // As much of what was said as fits.
+    let (_, why) = entry.split_once(": ").unwrap();
+    assert!(why.len() >= 20 && said.contains(why), "{entry}");
     let ledger = host.unload();
     assert!(ledger.is_zero(), "{ledger}");
     said

@@ -21,9 +21,11 @@ const X64: &str = "x86_64-pc-windows-msvc";
 const ARM64: &str = "aarch64-pc-windows-msvc";
 /// Octets of a release image at most.
 const IMAGE_BYTES_MAX: u64 = 200 * 1024;
-/// What is not marked `#[inline]` is inlined up to this cost only, a quarter of what optimisation
-/// for speed alone allows: an eighth smaller, 2 % more instructions on the request path.
-const INLINE_COST_MAX: &str = "-Cllvm-args=-inline-threshold=60";
+/// How the image is made small: what is not marked `#[inline]` is inlined up to a small cost only,
+/// and crates whose code on the request path is inlined into the driver's are made for size. It is a
+/// fifth smaller so; `driver/docs/performance.md` has what it costs.
+const INLINE_COST_MAX: &str = "-Cllvm-args=-inline-threshold=25";
+const SMALL: [&str; 3] = ["response-cache", "wskhttpd-abi", "tracelogging"];
 
 /// What to make.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,8 +51,13 @@ pub(crate) fn image(root: &Path, make: Make) -> Result<()> {
     }
     // A kernel image has nothing to unwind with, and its frames must stay below a page.
     cargo.env("CARGO_PROFILE_RELEASE_PANIC", "abort").env("CARGO_PROFILE_DEV_PANIC", "abort");
-    let small = [("OPT_LEVEL", "3"), ("LTO", "true"), ("CODEGEN_UNITS", "1")];
-    cargo.envs(small.map(|(name, value)| (format!("CARGO_PROFILE_DEV_{name}"), value)));
+    let small = [("OPT_LEVEL", "2"), ("LTO", "true"), ("CODEGEN_UNITS", "1")];
+    for profile in ["DEV", "RELEASE"] {
+        cargo.envs(small.map(|(name, value)| (format!("CARGO_PROFILE_{profile}_{name}"), value)));
+    }
+    for name in SMALL {
+        cargo.args(["--config", &format!("profile.release.package.{name}.opt-level='s'")]);
+    }
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), INLINE_COST_MAX.to_owned()];
     for (folder, name) in places(root) {
         flags.push(format!("--remap-path-prefix={}={name}", folder.display()));

@@ -149,6 +149,8 @@ pub struct Comparison {
     pub rounds: usize,
     /// Rounds that were asked for.
     pub rounds_wanted: usize,
+    /// Why there are fewer.
+    pub stopped: Option<String>,
     /// What the order within a round and the intervals follow from.
     pub seed: u64,
     /// Where.
@@ -162,7 +164,7 @@ pub struct Comparison {
 impl Comparison {
     /// True when all rounds were finished, and nothing went wrong in any.
     pub fn is_clean(&self) -> bool {
-        self.rounds == self.rounds_wanted
+        self.stopped.is_none()
             && self.servers.iter().all(|server| server.errors == 0 && server.unsent == 0)
     }
 
@@ -242,6 +244,7 @@ mod tests {
                 beside: Vec::new(),
                 rounds: 2,
                 rounds_wanted: 2,
+                stopped: None,
                 seed: 1,
                 environment: Environment::here(),
                 rows: rows(&servers, 1),

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use fastrand::Rng;
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -87,26 +87,36 @@ pub fn compare(
     let started = Instant::now();
     let bar = Bar::new(plan.has_bar, (plan.rounds * count) as u64);
     let mut rounds = 0;
-    while rounds < plan.rounds {
+    let mut stopped = None;
+    while rounds < plan.rounds && stopped.is_none() {
         let mut order: Vec<_> = (0..count).collect();
         random.shuffle(&mut order);
         let mut round = Vec::with_capacity(count);
         for index in order {
-            let measured = contestants[index].round(&scenario, started, interrupt)?;
-            round.push((index, measured));
+            match contestants[index].round(&scenario, started, interrupt) {
+                Ok(measured) => round.push((index, measured)),
+                Err(error) => {
+                    stopped = Some(format!("{}: {error:#}", contestants[index].target.name));
+                    break;
+                }
+            }
             let answers = contestants.iter().map(|contestant| contestant.answers).sum();
             bar.show((rounds * count + round.len()) as u64, answers, started.elapsed());
         }
         if interrupt.is_raised() {
-            break;
+            stopped = Some("interrupted".to_owned());
         }
-        for (index, (measured, played)) in round {
-            contestants[index].add(measured, &played)?;
+        if stopped.is_none() {
+            for (index, (measured, played)) in round {
+                contestants[index].add(measured, &played)?;
+            }
+            rounds += 1;
         }
-        rounds += 1;
     }
     bar.clear();
-    ensure!(rounds > 0, "interrupted before one round was finished");
+    if let Some(stopped) = stopped.as_ref().filter(|_| rounds == 0) {
+        bail!("not one round was finished: {stopped}");
+    }
     let servers: Vec<_> = contestants.into_iter().map(Contestant::into_server).collect();
     Ok(Comparison {
         duration_s: scenario.duration.as_secs_f64(),
@@ -116,6 +126,7 @@ pub fn compare(
         beside: scenario.beside,
         rounds,
         rounds_wanted: plan.rounds,
+        stopped,
         seed: plan.seed,
         environment,
         rows: rows(&servers, plan.seed),
@@ -146,9 +157,12 @@ impl<'a> Contestant<'a> {
     ) -> Result<(Round, Played)> {
         self.target.check()?;
         let started_s = started.elapsed().as_secs_f64();
-        let used = || self.target.pid.and_then(time_used);
+        let pid = self.target.pid;
+        let used = || pid.and_then(time_used);
         let before = used();
         let played = play(scenario, &self.target.base, false, interrupt)?;
+        // What a server that ended meanwhile answered is no figure of it.
+        self.target.check()?;
         let spent = used().zip(before).map(|(after, before)| after.saturating_sub(before));
         let answers: u64 = played.reports.iter().map(|report| report.answers).sum();
         let per_answer = |spent: Duration| spent.as_secs_f64() * 1e6 / answers as f64;

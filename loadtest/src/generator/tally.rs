@@ -79,7 +79,8 @@ impl Tally {
         self.answers += 1;
         self.content_bytes += answer.content_bytes as u64;
         let since = now.saturating_duration_since(self.started);
-        let interval = usize::try_from(since.as_nanos() / INTERVAL.as_nanos()).unwrap_or(0);
+        let tenths = since.as_secs() * 10 + u64::from(since.subsec_millis() / 100);
+        let interval = usize::try_from(tenths).unwrap_or(0);
         if interval >= self.timeline.len() {
             self.timeline.resize(interval + 1, 0);
         }

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::peer::{Peer, Wrong};
+use loadtest::compare::cpu::time_used;
+use loadtest::compare::target::Target;
 
 fn loadtest(arguments: &[&str], out: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
@@ -55,26 +57,44 @@ fn a_wrong_one_is_named_and_the_exit_code_says_so() {
 }
 
 #[test]
-fn one_is_started_on_the_port_it_is_given_and_ended() {
-    // The other is this program's `raw`, which listens where it likes: a command that ignores
-    // {addr} is found out.
+fn one_is_started_on_the_address_it_is_given() {
     let out = folder();
     let raw = format!("raw={} {{addr}}", env!("CARGO_BIN_EXE_raw"));
-    let scenario = out.path().join("raw.toml");
-    let text = "about = \"a\"\nduration_ms = 50\n[[load]]\nname = \"a\"\nconnections = 2\n\
-        requests = [{ path = \"/\" }]\n";
-    std::fs::write(&scenario, text).expect("written");
-    let scenario = scenario.to_str().expect("a path");
-    let output = loadtest(&["--start", &raw, "--scenario", scenario, "--rounds", "1"], out.path());
+    let output = loadtest(&["--start", &raw, "--rounds", "1"], out.path());
     let printed = printed(&output);
     assert_eq!(output.status.code(), Some(0), "{printed}");
     let json = std::fs::read_to_string(out.path().join("report.json")).expect("JSON");
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     let server = &json["servers"][0];
     assert!(server["rounds"][0]["cpu_us_per_request"].as_f64() > Some(0.0));
-    let base = server["base"].as_str().expect("a URL").trim_start_matches("http://");
-    let address: std::net::SocketAddr = base.parse().expect("an address");
-    assert!(std::net::TcpStream::connect(address).is_err(), "it was not ended");
+    let address = server["base"].as_str().expect("a URL").trim_start_matches("http://");
+    assert!(server["command"].as_str().expect("a command").ends_with(address));
+}
+
+#[test]
+fn one_that_was_started_is_ended() {
+    let out = folder();
+    let command = format!("{} {{addr}}", env!("CARGO_BIN_EXE_raw"));
+    let target = Target::start("raw".to_owned(), &command, &out.path().join("log"));
+    let target = target.expect("a server");
+    let pid = target.pid.expect("its process");
+    assert!(time_used(pid).is_some());
+    drop(target);
+    assert_eq!(time_used(pid), None);
+}
+
+#[test]
+fn what_was_measured_before_a_server_ended_is_reported() {
+    let out = folder();
+    let right = format!("right={} {{addr}}", env!("CARGO_BIN_EXE_raw"));
+    // Ends by itself, long after the first rounds and long before the last.
+    let brief = format!("brief=timeout 4 {} {{addr}}", env!("CARGO_BIN_EXE_raw"));
+    let arguments = ["--start", &right, "--start", &brief, "--rounds", "1000"];
+    let output = loadtest(&arguments, out.path());
+    let printed = printed(&output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("**Stopped early**: brief"), "{printed}");
+    assert!(printed.contains(" of 1000 rounds") && printed.contains("| right |"), "{printed}");
 }
 
 #[test]

@@ -58,10 +58,11 @@ fn a_stall_shows_in_an_open_loop_where_a_closed_one_hides_it() {
         report
     };
     let stall_us = 200_000.0;
-    // One answer of 600 was late, says the closed loop, and its 99th percentile says nothing.
+    // One answer of 600 was late, says the closed loop. Its 90th percentile says nothing, nor would
+    // its 99th on a machine that does nothing else.
     let closed = report_of(Pace::Answers);
     assert!(closed.latency_us.max >= stall_us, "{closed}");
-    assert!(closed.latency_us.p99 < stall_us / 4.0, "{closed}");
+    assert!(closed.latency_us.p90 < stall_us / 4.0, "{closed}");
     // At 1000 a second 200 were to begin meanwhile; each of them was late by what was left.
     let open = report_of(Pace::PerSecond(1000.0));
     assert!(open.latency_us.max >= stall_us, "{open}");

@@ -9,7 +9,7 @@ fn played(peer: &Peer, more: &str) -> Played {
     let text = format!(
         r#"
 about = "a test"
-duration_ms = 300
+duration_ms = 500
 [[load]]
 name = "mixed"
 connections = 2

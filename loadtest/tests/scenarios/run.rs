@@ -43,6 +43,7 @@ fn a_right_peer_gives_no_error_and_the_count_is_exact() {
         assert!(report.is_clean(), "{report}");
         assert_eq!(report.answers, 401);
         assert_eq!(report.content_bytes, 401 * 3000);
+        assert_eq!(report.timeline.iter().sum::<u64>(), 401);
         // Two more were the first answers, one of each URL.
         assert_eq!(peer.requests(), 403);
         assert!(report.latency_us.p50 > 0.0 && report.latency_us.p50 <= report.latency_us.max);

@@ -4,7 +4,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::pack::{inventory, summary};
-use crate::inventory::Line;
+use crate::inventory::{Line, StateAnswer};
 use crate::output;
 
 /// Reads, validates, tells.
@@ -27,7 +27,12 @@ fn row(line: &Line) -> Vec<String> {
         let variant = line.variants.iter().find(|variant| variant.coding == coding);
         variant.map_or_else(String::new, |variant| output::grouped(variant.bytes))
     };
-    let health = line.health.as_ref().map(|name| format!("health endpoint {name}"));
+    let health = line.health.as_ref().map(|name| {
+        let other = line.states.iter().skip(1);
+        other.fold(format!("health endpoint {name}"), |text, StateAnswer { state, status, .. }| {
+            format!("{text}, {status} when {state}")
+        })
+    });
     let location = line.location.as_ref().map(|location| format!("to {location}"));
     let what = health.or(location).or_else(|| line.content_type.clone()).unwrap_or_default();
     vec![

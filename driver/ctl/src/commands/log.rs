@@ -12,6 +12,9 @@ use super::follow;
 use crate::driver::{Driver, Part};
 use crate::{output, w3c};
 
+/// The parameter that turns the log on.
+const SWITCH: &str = "AccessLog";
+
 /// Reads the ring, to a file or to stdout.
 pub(crate) fn run(driver: &Driver, goes_on: bool, file: Option<&Path>, json: bool) -> Result<()> {
     let name = || file.map_or_else(String::new, |file| file.display().to_string());
@@ -22,6 +25,9 @@ pub(crate) fn run(driver: &Driver, goes_on: bool, file: Option<&Path>, json: boo
         Some(file) => (&*file).write_all(text.as_bytes()).with_context(name),
         None => Ok(output::text(text)?),
     };
+    if driver.parameters()?.iter().any(|one| &one.name[..] == SWITCH && &one.value[..] == "0") {
+        eprintln!("wskhttpctl: {SWITCH} is 0: no request is logged");
+    }
     if !json {
         write(&w3c::head(SystemTime::now()))?;
     }

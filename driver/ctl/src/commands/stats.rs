@@ -58,7 +58,7 @@ fn rows(counters: &Counters, last: Option<(&Counters, std::time::Duration)>) -> 
 }
 
 /// Its value also falls.
-fn is_gauge(counter: Counter) -> bool {
+pub(crate) fn is_gauge(counter: Counter) -> bool {
     counter.help().starts_with("Gauge: ")
 }
 

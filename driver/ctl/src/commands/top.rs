@@ -14,6 +14,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::style::{Color, Style};
 use signal_hook::consts::SIGTERM;
 
 use crate::arguments::Top;
@@ -28,6 +29,9 @@ const ONCE: (u16, u16) = (100, 30);
 
 /// Until `q`; or once.
 pub(crate) fn run(driver: &Driver, top: &Top, json: bool) -> Result<()> {
+    if !top.once && !json && !io::stdout().is_terminal() {
+        return Err(Failure::Usage("stdout is no terminal: say --once or --json".into()).into());
+    }
     let mut history = History::new(Sample::take(driver)?);
     if top.once {
         for _ in 1..top.looks {
@@ -42,9 +46,6 @@ pub(crate) fn run(driver: &Driver, top: &Top, json: bool) -> Result<()> {
             history.push(Sample::take(driver)?);
             output::json(&history.to_json())?;
         }
-    }
-    if !io::stdout().is_terminal() {
-        return Err(Failure::Usage("stdout is no terminal: say --once or --json".into()).into());
     }
     // Also sets a hook, so that a panic leaves the terminal as it was.
     let mut terminal = ratatui::try_init().context("the terminal cannot be used")?;
@@ -76,9 +77,17 @@ fn watch(
     let terminated: Arc<AtomicBool> = Arc::default();
     signal_hook::flag::register(SIGTERM, Arc::clone(&terminated))
         .context("signals cannot be handled")?;
+    // https://no-color.org
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let mut next = Instant::now() + every;
     loop {
-        terminal.draw(|frame| screen::draw(frame, history))?;
+        terminal.draw(|frame| {
+            screen::draw(frame, history);
+            if is_plain {
+                let area = frame.area();
+                frame.buffer_mut().set_style(area, Style::new().fg(Color::Reset));
+            }
+        })?;
         // A signal ends the wait with an error of that kind, or lets it go on.
         match event::poll(next.saturating_duration_since(Instant::now())) {
             Ok(true) if asks_for_the_end(&event::read()?) => return Ok(()),
@@ -159,7 +168,7 @@ mod tests {
             "12,000",
             "p99.9",
             "1.04 ms",
-            "refused_per_address",
+            "AddressLimit",
             "10.0.0.7",
             "main",
             "drain",

@@ -25,7 +25,7 @@ fn a_packed_folder_is_told_in_a_table_and_can_be_looked_into() {
     }
     let shown = run(&["inspect", name]).ok();
     assert!(shown.contains(" /hello.txt "), "{shown}");
-    assert!(shown.contains("health endpoint main"), "{shown}");
+    assert!(shown.contains("health endpoint main, 503 when drain, 503 when down"), "{shown}");
     let value = run(&["--json", "inspect", name]).json();
     assert_eq!(value["image_bytes"], fs::metadata(&file).unwrap().len());
     let entries = value["entries"].as_array().unwrap();

@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod files;
+mod health;
 mod program;
 mod server;
 mod sites;
+mod terminal;
 mod unreachable;
+mod watching;

@@ -3,9 +3,10 @@
 //! With WSKHTTPD_IMAGE set to a file, the tests run that driver image instead of the linked driver.
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nthost::{Host, Options, Value};
 use response_cache::build;
@@ -36,36 +37,56 @@ pub(crate) fn write_site(folder: &Path, hello: &str) {
     std::fs::write(folder.join("site.toml"), manifest).unwrap();
 }
 
+/// The driver with the site of the runtime folder, loaded.
+fn host(runtime: &Path, set: &[(&str, u32)]) -> Host {
+    let image = build::build_folder(&runtime.join("site"), &build::Options::default());
+    let text = |name: &str, value: &str| (name.to_owned(), Value::String(value.to_owned()));
+    let mut registry = vec![
+        text("ListenAddress", "127.0.0.1"),
+        ("ListenPort".to_owned(), Value::Dword(0)),
+        text("SiteImage", "\\??\\site.img"),
+    ];
+    registry.extend(set.iter().map(|(name, value)| ((*name).to_owned(), Value::Dword(*value))));
+    let mut host = Host::start(Options {
+        processors: 2,
+        registry,
+        files: vec![("\\??\\site.img".to_owned(), image.unwrap().image.into())],
+        own_files: true,
+        control_socket: Some(runtime.join("wskhttpd/1.sock")),
+        ..Options::default()
+    })
+    .unwrap();
+    match std::env::var_os("WSKHTTPD_IMAGE") {
+        None => host.load("wskhttpd", nt::driver::entry::<WskHttpd>).unwrap(),
+        Some(path) => host.load_image("wskhttpd", &std::fs::read(path).unwrap()).unwrap(),
+    }
+    host
+}
+
 impl Server {
     pub(crate) fn start(set: &[(&str, u32)]) -> Server {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let runtime = tempfile::tempdir().unwrap();
-        std::fs::create_dir(runtime.path().join("wskhttpd")).unwrap();
-        let site = runtime.path().join("site");
-        write_site(&site, "hello");
-        let image = build::build_folder(&site, &build::Options::default()).unwrap().image;
-        let text = |name: &str, value: &str| (name.to_owned(), Value::String(value.to_owned()));
-        let mut registry = vec![
-            text("ListenAddress", "127.0.0.1"),
-            ("ListenPort".to_owned(), Value::Dword(0)),
-            text("SiteImage", "\\??\\site.img"),
-        ];
-        registry.extend(set.iter().map(|(name, value)| ((*name).to_owned(), Value::Dword(*value))));
-        let mut host = Host::start(Options {
-            processors: 2,
-            registry,
-            files: vec![("\\??\\site.img".to_owned(), image.into())],
-            own_files: true,
-            control_socket: Some(runtime.path().join("wskhttpd/1.sock")),
-            ..Options::default()
-        })
-        .unwrap();
-        match std::env::var_os("WSKHTTPD_IMAGE") {
-            None => host.load("wskhttpd", nt::driver::entry::<WskHttpd>).unwrap(),
-            Some(path) => host.load_image("wskhttpd", &std::fs::read(path).unwrap()).unwrap(),
-        }
+        // As the host wants it: nobody else's.
+        let folder = runtime.path().join("wskhttpd");
+        std::fs::DirBuilder::new().mode(0o700).create(folder).unwrap();
+        write_site(&runtime.path().join("site"), "hello");
+        let host = host(runtime.path(), set);
         let address = host.listening()[0];
         Server { host: Some(host), address, runtime, _one: one }
+    }
+
+    /// It goes; the sockets' folder stays.
+    pub(crate) fn stop(&mut self) {
+        let ledger = self.host.take().unwrap().unload();
+        assert!(ledger.is_zero(), "{ledger}");
+    }
+
+    /// It comes back, at another port.
+    pub(crate) fn start_again(&mut self) {
+        let host = host(self.runtime.path(), &[]);
+        self.address = host.listening()[0];
+        self.host = Some(host);
     }
 
     /// Runs a command, which finds this server by itself.
@@ -77,6 +98,10 @@ impl Server {
     #[track_caller]
     pub(crate) fn json(&self, arguments: &[&str]) -> Json {
         self.ctl(&[&["--json"], arguments].concat()).json()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Status and content of a path, on a connection of its own.
@@ -109,5 +134,15 @@ impl Drop for Server {
             let ledger = host.unload();
             assert!(ledger.is_zero() || std::thread::panicking(), "{ledger}");
         }
+    }
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }

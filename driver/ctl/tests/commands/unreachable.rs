@@ -33,7 +33,8 @@ fn runtime(listen: bool) -> (tempfile::TempDir, PathBuf, Option<UnixListener>) {
 }
 
 /// Runs a command against a server that answers each request with these octets, and hangs up.
-fn against(answer: &'static [u8], arguments: &[&str]) -> Run {
+fn against(answer: &[u8], arguments: &[&str]) -> Run {
+    let answer = answer.to_vec();
     let (runtime, path, listener) = runtime(true);
     let listener = listener.unwrap();
     let server = std::thread::spawn(move || {
@@ -48,7 +49,7 @@ fn against(answer: &'static [u8], arguments: &[&str]) -> Run {
             }
             let mut request = vec![0; u32::from_le_bytes(length) as usize];
             stream.read_exact(&mut request).unwrap();
-            stream.write_all(answer).unwrap();
+            stream.write_all(&answer).unwrap();
         }
     });
     let run = run_in(runtime.path(), arguments);
@@ -111,6 +112,32 @@ fn an_answer_that_is_none_is_an_error_not_a_panic() {
     }
     for answer in [&b""[..], b"\0\0", b"\0\0\0\0\xFF\0\0\0abc"] {
         against(answer, &["status"]).fails(3, "hung up");
+    }
+}
+
+#[test]
+fn whatever_a_server_answers_it_ends_with_one_of_its_exit_codes() {
+    // A list of a thousand items, then octets that mean nothing.
+    let mut noise: u32 = 1;
+    let mut octets = |count: usize| -> Vec<u8> {
+        std::iter::repeat_with(|| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if noise & 0xC0 == 0 { 0 } else { (noise >> 24) as u8 }
+        })
+        .take(count)
+        .collect()
+    };
+    for round in 0..60 {
+        let command = COMMANDS[1 + round % (COMMANDS.len() - 1)];
+        let mut record = [&1_u32.to_le_bytes()[..], &1000_u32.to_le_bytes()].concat();
+        record.extend(octets(round * 40));
+        let length = u32::try_from(record.len()).unwrap();
+        let answer = [&[0; 4][..], &length.to_le_bytes(), &record].concat();
+        // It would beat and beat.
+        if command[0] != "heartbeat" {
+            let run = against(&answer, command);
+            assert!(matches!(run.code, Some(0 | 1 | 3 | 4)), "{command:?}: {run:?}");
+        }
     }
 }
 

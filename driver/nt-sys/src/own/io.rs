@@ -1,6 +1,8 @@
 //! I/O manager: IRPs, MDL allocation, driver and device objects (`Io*`).
 use super::mm::MDL;
-use super::ntdef::{BOOLEAN, IO_STATUS_BLOCK, KIRQL, LIST_ENTRY, NTSTATUS, PVOID, UNICODE_STRING};
+use super::ntdef::{
+    BOOLEAN, IO_STATUS_BLOCK, KIRQL, LARGE_INTEGER, LIST_ENTRY, NTSTATUS, PVOID, UNICODE_STRING,
+};
 
 /// Runs when an IRP completes, at IRQL <= DISPATCH, in any thread.
 pub type IO_COMPLETION_ROUTINE =
@@ -167,7 +169,49 @@ pub struct DRIVER_OBJECT {
 }
 layout!(DRIVER_OBJECT: 336, DeviceObject @ 8, DriverUnload @ 0x68, MajorFunction @ 0x70);
 
+/// `IO_ERROR_LOG_PACKET`, up to its data.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct IO_ERROR_LOG_PACKET {
+    /// `IRP_MJ_*` of the request that failed, if there was one.
+    pub MajorFunctionCode: u8,
+    /// How often it was tried again.
+    pub RetryCount: u8,
+    /// Octets of data.
+    pub DumpDataSize: u16,
+    /// Strings behind the packet, UTF-16 and terminated.
+    pub NumberOfStrings: u16,
+    /// Where the first one begins, in octets from the packet's start.
+    pub StringOffset: u16,
+    /// Category, of the driver's message file.
+    pub EventCategory: u16,
+    /// Which message.
+    pub ErrorCode: NTSTATUS,
+    /// Names the place in the driver.
+    pub UniqueErrorValue: u32,
+    /// What the operation came to.
+    pub FinalStatus: NTSTATUS,
+    /// Of the request.
+    pub SequenceNumber: u32,
+    /// Of the request.
+    pub IoControlCode: u32,
+    /// Of the request.
+    pub DeviceOffset: LARGE_INTEGER,
+    /// Data.
+    pub DumpData: [u32; 1],
+}
+layout!(IO_ERROR_LOG_PACKET: 48, StringOffset @ 6, ErrorCode @ 12, FinalStatus @ 20, DumpData @ 40);
+
+/// `ERROR_LOG_MAXIMUM_SIZE`: octets of an entry of the event log at most.
+pub const ERROR_LOG_MAXIMUM_SIZE: u8 = 240;
+/// `IO_ERR_CONFIGURATION_ERROR`: the message of IoLogMsg.dll about what is set wrongly.
+pub const IO_ERR_CONFIGURATION_ERROR: NTSTATUS = 0xC004_0003_u32.cast_signed();
+
 import! {
+    /// IRQL <= DISPATCH. An entry of the event log, of a driver or a device; null on failure.
+    fn IoAllocateErrorLogEntry(object: PVOID, octets: u8) -> PVOID;
+    /// IRQL <= DISPATCH. The entry is the I/O manager's from now on.
+    fn IoWriteErrorLogEntry(entry: PVOID);
     /// Formats like printf; this declaration passes exactly one string. IRQL <= DIRQL.
     fn DbgPrint(format: *const core::ffi::c_char, argument: *const core::ffi::c_char) -> u32;
     /// Any IRQL <= DISPATCH. `irp` is `IoSizeOfIrp(stacks)` octets of caller memory.

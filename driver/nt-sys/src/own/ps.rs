@@ -14,6 +14,9 @@ import! {
     /// IRQL PASSIVE. In kernel mode a null type is any type.
     fn ObReferenceObjectByHandle(handle: HANDLE, access: u32, kind: PVOID, mode: i8,
         object: *mut PVOID, information: PVOID) -> NTSTATUS;
+    /// IRQL PASSIVE. In kernel mode a null type is any type.
+    fn ObOpenObjectByPointer(object: PVOID, attributes: u32, state: PVOID, access: u32,
+        kind: PVOID, mode: i8, handle: *mut HANDLE) -> NTSTATUS;
     /// IRQL <= DISPATCH. Gives a reference back; returns how many are left.
     fn ObfDereferenceObject(object: PVOID) -> isize;
 }

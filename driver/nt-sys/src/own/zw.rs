@@ -60,7 +60,14 @@ pub const FILE_SYNCHRONOUS_PLAIN: u32 = 0x20 | 0x40;
 /// Runs when a file operation is over; unused.
 pub type IO_APC_ROUTINE = crate::callback!((PVOID, *mut IO_STATUS_BLOCK, u32));
 
+/// `WRITE_DAC`.
+pub const WRITE_DAC: u32 = 0x4_0000;
+/// `DACL_SECURITY_INFORMATION`.
+pub const DACL_SECURITY_INFORMATION: u32 = 4;
+
 import! {
+    /// The kind of information that is in the descriptor is the second argument.
+    fn ZwSetSecurityObject(handle: HANDLE, information: u32, descriptor: PVOID) -> NTSTATUS;
     /// Opens a registry key.
     fn ZwOpenKey(key: *mut HANDLE, access: u32, attributes: *mut OBJECT_ATTRIBUTES) -> NTSTATUS;
     /// Reads a value; STATUS_BUFFER_OVERFLOW when the data does not fit.

@@ -5,14 +5,17 @@ use nt_sys::io::{
     DEVICE_OBJECT, DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN, IO_STACK_LOCATION, IRP, IRP_MJ_CLEANUP,
     IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_SIZE_ONE,
 };
+use nt_sys::ke::KernelMode;
 use nt_sys::ntdef::{
-    BOOLEAN, NT_SUCCESS, NTSTATUS, STATUS_ACCESS_DENIED, STATUS_INSUFFICIENT_RESOURCES,
-    STATUS_INVALID_DEVICE_REQUEST, STATUS_OBJECT_NAME_COLLISION, STATUS_OBJECT_NAME_NOT_FOUND,
-    STATUS_SUCCESS, UNICODE_STRING,
+    BOOLEAN, HANDLE, NT_SUCCESS, NTSTATUS, OBJ_KERNEL_HANDLE, PVOID, STATUS_ACCESS_DENIED,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_OBJECT_NAME_COLLISION,
+    STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING,
 };
+use nt_sys::zw::{DACL_SECURITY_INFORMATION, WRITE_DAC};
 
-use super::handle::text;
+use super::handle::{self, Target, text};
 use super::lock;
+use super::security::{Caller, Descriptor};
 use crate::ledger::{Item, Ledger};
 use crate::processor::require_irql;
 use crate::sim::fault;
@@ -23,6 +26,8 @@ struct Device {
     name: String,
     driver: usize,
     object: usize,
+    /// Everybody may open it unless somebody said who.
+    security: Option<Descriptor>,
 }
 
 #[derive(Default)]
@@ -66,7 +71,8 @@ pub unsafe extern "win64" fn IoCreateDevice(
     devices.next += 16;
     // Opaque: drivers only pass the address on.
     let object = 0x7000_0000_0000 + devices.next;
-    devices.all.push(Device { name, driver: driver.expose_provenance(), object });
+    let driver = driver.expose_provenance();
+    devices.all.push(Device { name, driver, object, security: None });
     // SAFETY: the caller's.
     unsafe { device.write(core::ptr::without_provenance_mut(object)) };
     STATUS_SUCCESS
@@ -151,6 +157,74 @@ struct Request {
     octets: [u8; IRP_SIZE_ONE as usize],
 }
 
+/// Opens a device object for its descriptor to be set.
+///
+/// # Safety
+/// As the DDI says.
+#[unsafe(no_mangle)]
+pub unsafe extern "win64" fn ObOpenObjectByPointer(
+    object: PVOID,
+    attributes: u32,
+    state: PVOID,
+    access: u32,
+    kind: PVOID,
+    mode: i8,
+    handle: *mut HANDLE,
+) -> NTSTATUS {
+    let export = "ObOpenObjectByPointer";
+    require_irql(export, 0);
+    let is_known = lock(&DEVICES).all.iter().any(|device| device.object == object.addr());
+    if !is_known {
+        violation(Rule::Object, export, format!("{object:p}"), "not a device", None);
+    }
+    let is_plain = state.is_null() && kind.is_null() && mode == KernelMode;
+    if attributes != OBJ_KERNEL_HANDLE || access != WRITE_DAC || !is_plain {
+        violation(Rule::Flags, export, "attributes", "not a kernel handle for the list", None);
+    }
+    if fault::fails(export, Freedom::NoMemory) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    // SAFETY: the caller's.
+    unsafe { handle.write(handle::open(export, Target::Device(object.addr()))) };
+    STATUS_SUCCESS
+}
+
+/// Sets who may open a device.
+///
+/// # Safety
+/// `descriptor` is a valid self-relative SECURITY_DESCRIPTOR.
+#[unsafe(no_mangle)]
+pub unsafe extern "win64" fn ZwSetSecurityObject(
+    handle: HANDLE,
+    information: u32,
+    descriptor: PVOID,
+) -> NTSTATUS {
+    let export = "ZwSetSecurityObject";
+    let Target::Device(object) = handle::target(export, handle) else {
+        violation(Rule::Handle, export, format!("handle {handle:p}"), "not a device", None);
+    };
+    if fault::fails(export, Freedom::NoMemory) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    // SAFETY: the caller's.
+    let security = unsafe { Descriptor::read(descriptor.cast()) };
+    let Some(security) = security.filter(|_| information == DACL_SECURITY_INFORMATION) else {
+        violation(Rule::Flags, export, "the descriptor", "malformed, or not a list alone", None);
+    };
+    let mut devices = lock(&DEVICES);
+    if let Some(device) = devices.all.iter_mut().find(|device| device.object == object) {
+        device.security = Some(security);
+    }
+    STATUS_SUCCESS
+}
+
+/// Who may open a device, as SDDL; `None` when nobody said so, or there is no such device.
+pub(crate) fn sddl(name: &str) -> Option<String> {
+    let devices = lock(&DEVICES);
+    let device = devices.all.iter().find(|device| device.name.eq_ignore_ascii_case(name))?;
+    device.security.as_ref().map(ToString::to_string)
+}
+
 /// A handle is for reading: `FILE_READ_ACCESS`.
 pub(crate) const ACCESS_READ: u32 = 1;
 /// A handle is for reading and writing: that `FILE_READ_ACCESS` and `FILE_WRITE_ACCESS`.
@@ -163,6 +237,7 @@ const fn access_of(code: u32) -> u32 {
 
 /// Opens the device for `access`, makes one METHOD_BUFFERED request, closes it again.
 pub(crate) fn control(
+    caller: Caller,
     name: &str,
     access: u32,
     code: u32,
@@ -174,6 +249,9 @@ pub(crate) fn control(
     let target = target.map_or(name, |(_, device)| device);
     let device = devices.all.iter().find(|device| device.name.eq_ignore_ascii_case(target));
     let Some(device) = device else { return Err(STATUS_OBJECT_NAME_NOT_FOUND) };
+    if !device.security.as_ref().is_none_or(|security| security.admits(caller)) {
+        return Err(STATUS_ACCESS_DENIED);
+    }
     let (driver, object) = (device.driver, device.object);
     drop(devices);
     dispatch(driver, object, IRP_MJ_CREATE, [0; 4], &mut [])?;

@@ -92,7 +92,7 @@ fn find(name: &str) -> Result<Arc<Vec<u8>>, NTSTATUS> {
 fn octets_of(export: &'static str, file: HANDLE) -> Arc<Vec<u8>> {
     match handle::target(export, file) {
         Target::File(octets) => octets,
-        Target::Parameters | Target::Thread(_) => {
+        Target::Parameters | Target::Thread(_) | Target::Device(_) => {
             violation(Rule::Handle, export, format!("handle {file:p}"), "not a file", None)
         }
     }

@@ -18,6 +18,8 @@ pub(crate) enum Target {
     File(Arc<Vec<u8>>),
     /// A thread, by the address of its object.
     Thread(usize),
+    /// A device, likewise.
+    Device(usize),
 }
 
 static HANDLES: Mutex<Option<HashMap<usize, (Target, Site)>>> = Mutex::new(None);

@@ -21,6 +21,9 @@ fn write_into(text: &mut String, comparison: &Comparison) -> std::fmt::Result {
         "{rounds} of {rounds_wanted} rounds, {duration_s} s for each server in each, in an order \
          drawn from seed {seed}. Figures are medians over the rounds.\n"
     )?;
+    if let Some(stopped) = &comparison.stopped {
+        writeln!(text, "**Stopped early**: {stopped}\n")?;
+    }
     let names: Vec<_> = Metric::ALL.iter().map(|metric| metric.words()).collect();
     writeln!(text, "| server | {} | answers | errors |", names.join(" | "))?;
     writeln!(text, "|---|{}", "--:|".repeat(names.len() + 2))?;

@@ -33,6 +33,9 @@ pub fn page(comparison: &Comparison) -> Result<String> {
                     (comparison.rounds) " of " (comparison.rounds_wanted) " rounds, "
                     (comparison.duration_s) " s for each server in each, in a new order each time."
                 }
+                @if let Some(stopped) = &comparison.stopped {
+                    p.error { b { "Stopped early: " } (stopped) }
+                }
                 @for server in &comparison.servers { (troubles(server)) }
                 (says(comparison))
                 h2 { "Figures" }

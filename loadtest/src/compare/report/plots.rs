@@ -47,6 +47,14 @@ impl Screen {
         }
     }
 
+    /// Points of all lines together at most, or they are a tangle.
+    fn points(self) -> usize {
+        match self {
+            Self::Wide => 300,
+            Self::Narrow => 120,
+        }
+    }
+
     /// Labels along an axis.
     fn labels(self) -> usize {
         match self {
@@ -80,12 +88,15 @@ fn words(error: impl std::fmt::Display) -> String {
 
 /// Answers per second over the time of the whole comparison, a line for each server and round.
 pub fn throughput(comparison: &Comparison, screen: Screen) -> Result<String> {
+    let rounds = || comparison.servers.iter().flat_map(|server| &server.rounds);
+    let counts: usize = rounds().map(|round| round.timeline.len()).sum();
+    let together = counts.div_ceil(screen.points()).max(1);
     let lines: Vec<Vec<Vec<(f64, f64)>>> = comparison
         .servers
         .iter()
         .map(|server| {
             let rounds = server.rounds.iter();
-            rounds.map(|round| steps(round.started_s, &round.timeline)).collect()
+            rounds.map(|round| steps(round.started_s, &round.timeline, together)).collect()
         })
         .collect();
     let points = || lines.iter().flatten().flatten();
@@ -107,14 +118,18 @@ pub fn throughput(comparison: &Comparison, screen: Screen) -> Result<String> {
     })
 }
 
-/// The middle of each interval and its rate. The last one was not whole.
-#[allow(clippy::cast_precision_loss, reason = "counts of a tenth of a second")]
-fn steps(started_s: f64, timeline: &[u64]) -> Vec<(f64, f64)> {
-    let length = INTERVAL.as_secs_f64();
-    let whole = timeline.len().saturating_sub(1).max(1);
-    let counts = timeline.iter().take(whole).enumerate();
-    let at = |index: usize| started_s + (index as f64 + 0.5) * length;
-    counts.map(|(index, count)| (at(index), *count as f64 / length)).collect()
+/// The middle of so many intervals together and their rate. The last interval was not whole.
+#[allow(clippy::cast_precision_loss, reason = "counts of tenths of a second")]
+fn steps(started_s: f64, timeline: &[u64], together: usize) -> Vec<(f64, f64)> {
+    let whole = timeline.len().saturating_sub(1).max(1).min(timeline.len());
+    let mut at_s = started_s;
+    let mut points = Vec::new();
+    for counts in timeline[..whole].chunks(together) {
+        let length_s = INTERVAL.as_secs_f64() * counts.len() as f64;
+        points.push((at_s + length_s / 2.0, counts.iter().sum::<u64>() as f64 / length_s));
+        at_s += length_s;
+    }
+    points
 }
 
 /// Latency by percentile: towards the right each nine is as wide as the one before, upwards each
@@ -172,7 +187,7 @@ fn chart<'a, 'b>(
 ) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
     let mut builder = ChartBuilder::on(area);
     builder.margin(8).margin_right(screen.font() * 2).x_label_area_size(screen.font() * 3);
-    builder.y_label_area_size(screen.font() * 4);
+    builder.y_label_area_size(screen.font() * 5);
     builder
 }
 
@@ -258,7 +273,9 @@ mod tests {
 
     #[test]
     fn the_last_interval_is_left_out() {
-        assert_eq!(steps(1.0, &[10, 20, 5]), [(1.05, 100.0), (1.15, 200.0)]);
-        assert_eq!(steps(1.0, &[]), []);
+        let rates = |together| steps(1.0, &[10, 20, 5], together);
+        assert_eq!(rates(1).iter().map(|point| point.1).collect::<Vec<_>>(), [100.0, 200.0]);
+        assert_eq!(rates(2), [(1.1, 150.0)]);
+        assert_eq!(steps(1.0, &[], 1), []);
     }
 }

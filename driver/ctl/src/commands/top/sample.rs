@@ -1,12 +1,12 @@
 //! What `top` knows: the driver at one moment after another.
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use wskhttpd_abi::{Counter, Counters, HealthEndpoint, Holder, Latency, ServerState};
 
-use super::super::stats::{per_second, times};
+use super::super::stats::{is_gauge, per_second, times};
 use super::super::{health, status};
 use crate::driver::Driver;
 use crate::histogram;
@@ -71,6 +71,11 @@ impl History {
         Some((earlier, self.now.at.saturating_duration_since(earlier.at)))
     }
 
+    /// A counter at the last moment.
+    pub(super) fn count(&self, counter: Counter) -> u64 {
+        self.now.counters.get(counter)
+    }
+
     /// Of a counter, per second, between the last two moments.
     pub(super) fn rate(&self, counter: Counter) -> Option<u64> {
         let (earlier, time) = self.since_earlier()?;
@@ -88,22 +93,18 @@ impl History {
 
     /// All of it, for programs.
     pub(super) fn to_json(&self) -> Value {
-        let counters = |value: &dyn Fn(Counter) -> Option<u64>| -> Map<String, Value> {
-            let all = Counter::ALL.iter().filter(|counter| !counter.help().starts_with("Gauge: "));
-            all.map(|counter| (counter.name().to_owned(), json!(value(*counter)))).collect()
-        };
-        let gauges = Counter::ALL.iter().filter(|counter| counter.help().starts_with("Gauge: "));
-        let gauges = gauges
-            .map(|gauge| (gauge.name().to_owned(), json!(self.now.counters.get(*gauge))))
-            .collect::<Map<_, _>>();
+        let (gauges, counters): (Vec<Counter>, Vec<Counter>) =
+            Counter::ALL.iter().partition(|counter| is_gauge(**counter));
+        let gauges = gauges.iter().map(|gauge| (gauge.name(), self.count(*gauge)));
+        let rates = counters.iter().map(|counter| (counter.name(), self.rate(*counter)));
         let holders =
             self.now.holders.iter().map(
                 |holder| json!({ "address": holder.address, "connections": holder.connections }),
             );
         json!({
             "state": status::to_json(&self.now.state),
-            "per_second": counters(&|counter| self.rate(counter)),
-            "gauges": gauges,
+            "per_second": rates.collect::<BTreeMap<_, _>>(),
+            "gauges": gauges.collect::<BTreeMap<_, _>>(),
             "service_time": times(&self.service_times()),
             "health": self.now.health.iter().map(health::to_json).collect::<Vec<_>>(),
             "addresses": holders.collect::<Vec<_>>(),

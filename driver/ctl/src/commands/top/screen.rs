@@ -1,35 +1,21 @@
 //! What `top` shows. Nothing is said by colour alone.
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Style, Stylize as _};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, BorderType, Paragraph, Row, Sparkline, Table};
-use wskhttpd_abi::{Counter, Health};
+use ratatui::widgets::{Block, BorderType, Padding, Paragraph, Row, Sparkline, Table};
+use wskhttpd_abi::{Counter, Health, Reason};
 
 use super::super::{health, stats};
 use super::sample::History;
+use crate::prometheus::RESPONSES;
 use crate::{histogram, output};
 
-const REFUSAL_COUNT: u16 = 13;
-
-/// Why connections and requests were refused or ended.
-const REFUSALS: [Counter; REFUSAL_COUNT as usize] = [
-    Counter::Rejected,
-    Counter::RefusedPerAddress,
-    Counter::RefusedRate,
-    Counter::RefusedDenied,
-    Counter::RefusedTable,
-    Counter::RefusedHandshakes,
-    Counter::RefusedCrowded,
-    Counter::HeldExpired,
-    Counter::EndedByPressure,
-    Counter::TimerHead,
-    Counter::TimerContent,
-    Counter::TimerIdle,
-    Counter::TimerSend,
-];
+/// Rows for reasons, addresses and what stands above these.
+const LOWER: u16 = 16;
 
 /// Draws the whole screen.
 pub(super) fn draw(frame: &mut Frame<'_>, history: &History) {
@@ -37,7 +23,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, history: &History) {
         Constraint::Length(1),
         Constraint::Min(5),
         Constraint::Length(7),
-        Constraint::Length(REFUSAL_COUNT + 3),
+        Constraint::Length(LOWER),
         Constraint::Length(1),
     ])
     .areas(frame.area());
@@ -64,7 +50,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, history: &History) {
 
 fn block(title: &str) -> Block<'_> {
     let title = Span::from(format!(" {title} ")).bold().cyan();
-    Block::bordered().border_type(BorderType::Rounded).border_style(Style::new().dim()).title(title)
+    let block = Block::bordered().border_type(BorderType::Rounded).title(title);
+    block.border_style(Style::new().dim()).padding(Padding::horizontal(1))
 }
 
 fn title(history: &History) -> Line<'static> {
@@ -92,40 +79,35 @@ fn requests(frame: &mut Frame<'_>, history: &History, area: Rect) {
     frame.render_widget(sparkline.style(Style::new().green()), area);
 }
 
-/// Name, all, per second; what is zero is dim, what is going on is bold.
-fn counter_row(history: &History, counter: Counter) -> Row<'static> {
-    let all = history.now().counters.get(counter);
-    let rate = history.rate(counter).unwrap_or(0);
-    let style = match (all, rate) {
-        (0, _) => Style::new().dim(),
-        (_, 0) => Style::new(),
-        _ => Style::new().bold(),
-    };
+/// A table of counters: name, all, per second; what is going on is bold.
+fn counters<'n>(
+    history: &History,
+    counters: impl Iterator<Item = (&'n str, Counter)>,
+) -> Table<'n> {
     let number = |value| Line::from(output::grouped(value)).right_aligned();
-    Row::new([Line::from(counter.name()), number(all), number(rate)]).style(style)
-}
-
-fn counter_table(history: &History, counters: &[Counter]) -> Table<'static> {
-    let widths = [Constraint::Fill(3), Constraint::Fill(2), Constraint::Fill(2)];
-    let rows: Vec<_> = counters.iter().map(|counter| counter_row(history, *counter)).collect();
+    let row = |(name, counter): (&'n str, Counter)| {
+        let rate = history.rate(counter).unwrap_or(0);
+        let row = Row::new([Line::from(name), number(history.count(counter)), number(rate)]);
+        if rate > 0 { row.bold() } else { row }
+    };
     let right = |text: &'static str| Line::from(text).right_aligned();
     let head = Row::new([Line::from(""), right("all"), right("per second")]).dim();
-    Table::new(rows, widths).header(head)
+    let widths = [Constraint::Fill(3), Constraint::Fill(2), Constraint::Fill(2)];
+    Table::new(counters.map(row), widths).header(head)
 }
 
 fn responses(frame: &mut Frame<'_>, history: &History, area: Rect) {
-    let counters = [
-        Counter::Responses2xx,
-        Counter::Responses3xx,
-        Counter::Responses4xx,
-        Counter::Responses5xx,
-    ];
-    frame.render_widget(counter_table(history, &counters).block(block("responses")), area);
+    let classes = RESPONSES.into_iter();
+    frame.render_widget(counters(history, classes).block(block("responses")), area);
 }
 
+/// What is going on comes first, then what happened most.
 fn refusals(frame: &mut Frame<'_>, history: &History, area: Rect) {
-    let table = counter_table(history, &REFUSALS);
-    frame.render_widget(table.block(block("refused, and ended early")), area);
+    let reasons = Reason::ALL.iter().map(|reason| (reason.word(), reason.counter()));
+    let mut reasons: Vec<_> = reasons.filter(|(_, counter)| history.count(*counter) > 0).collect();
+    reasons.sort_by_key(|(_, counter)| Reverse((history.rate(*counter), history.count(*counter))));
+    let table = counters(history, reasons.into_iter());
+    frame.render_widget(table.block(block("refused or ended early, by reason")), area);
 }
 
 fn service_times(frame: &mut Frame<'_>, history: &History, area: Rect) {
@@ -144,7 +126,7 @@ fn service_times(frame: &mut Frame<'_>, history: &History, area: Rect) {
 }
 
 fn connections(frame: &mut Frame<'_>, history: &History, area: Rect) {
-    let get = |counter| output::grouped(history.now().counters.get(counter));
+    let get = |counter| output::grouped(history.count(counter));
     let accepted = history.rate(Counter::ConnectionsAccepted).unwrap_or(0);
     let sent = history.rate(Counter::BytesSent).unwrap_or(0);
     let lines = vec![
@@ -174,7 +156,7 @@ fn health(frame: &mut Frame<'_>, history: &History, area: Rect) {
         };
         Row::new([Span::from(endpoint.name.to_string()), answered])
     });
-    let table = Table::new(rows, [Constraint::Fill(1), Constraint::Fill(2)]);
+    let table = Table::new(rows, [Constraint::Fill(1), Constraint::Length(31)]);
     frame.render_widget(table.block(block("health")), area);
 }
 
