@@ -33,18 +33,23 @@ pub struct Prepared<'i> {
     pub status: u16,
 }
 
+#[inline(never)]
+fn find_hosted(site: Site<'_>, host: &[u8], path: &[u8]) -> Option<Entry> {
+    site.find(host, path)
+}
+
 /// An image that can be asked. Cheap to make and to copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'i> {
     image: &'i [u8],
-    layout: Layout,
+    layout: &'i Layout,
 }
 
 impl<'i> Site<'i> {
     /// Views `image`, which `layout` was validated from. Never fails; with other bytes than the
     /// validated ones the answers are empty or wrong, but never out of bounds.
     #[inline]
-    pub const fn new(image: &'i [u8], layout: Layout) -> Self {
+    pub const fn new(image: &'i [u8], layout: &'i Layout) -> Self {
         Self { image, layout }
     }
 
@@ -54,20 +59,21 @@ impl<'i> Site<'i> {
     }
 
     /// The layout this view was made with.
-    pub const fn layout(&self) -> &Layout {
-        &self.layout
+    pub const fn layout(&self) -> &'i Layout {
+        self.layout
     }
 
     /// The entry that answers `path` (canonical: decoded, without dot segments) on `host` (without
     /// a port, in any case of letters). An entry of that very host goes before one of any host.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
     pub fn lookup(&self, host: &[u8], path: &[u8]) -> Option<Entry> {
         if path.len() > PATH_BYTES_MAX {
             return None;
         }
         if self.layout.hosted != 0
             && !host.is_empty()
-            && let Some(entry) = self.find(host, path)
+            && let Some(entry) = find_hosted(*self, host, path)
         {
             return Some(entry);
         }
@@ -78,7 +84,7 @@ impl<'i> Site<'i> {
     #[allow(clippy::inline_always, reason = "without a host, what is there for one folds away")]
     #[inline(always)]
     pub(crate) fn find(&self, host: &[u8], path: &[u8]) -> Option<Entry> {
-        let layout = &self.layout;
+        let layout = self.layout;
         let hash = hash::key(layout.seed, host, path);
         let bucket = hash::bucket(hash, layout.bucket_mask);
         let displacement = self.word(layout.displacements.item(bucket, WORD_BYTES)?);
@@ -274,7 +280,8 @@ impl<'i> Site<'i> {
         u32_at(self.image, at)
     }
 
-    #[inline]
+    #[allow(clippy::inline_always, reason = "a record is copied otherwise, for a word of it")]
+    #[inline(always)]
     pub(crate) fn entry_record(&self, entry: Entry) -> Option<EntryRecord> {
         let at = self.layout.entries.item(entry.0, ENTRY_BYTES)?;
         Some(EntryRecord::read(&chunk_at(self.image, at)?))

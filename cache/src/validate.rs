@@ -105,7 +105,6 @@ struct Check<'c> {
     image: &'c [u8],
     limits: &'c Limits,
     layout: Layout,
-    site: Site<'c>,
     strings: Extent,
     bodies: Extent,
 }
@@ -132,7 +131,11 @@ impl<'c> Check<'c> {
             options: u32_at(image, header::OPTIONS),
             total: image.len(),
         };
-        Ok(Self { image, limits, layout, site: Site::new(image, layout), strings, bodies })
+        Ok(Self { image, limits, layout, strings, bodies })
+    }
+
+    fn site(&self) -> Site<'_> {
+        Site::new(self.image, &self.layout)
     }
 
     fn responses(&self) -> Result<(), Invalid> {
@@ -272,11 +275,11 @@ impl<'c> Check<'c> {
                 && other.last_modified == record.last_modified
                 && other.coding == record.coding
         };
-        let other = self.site.not_modified(response).and_then(|other| self.site.record(other));
+        let other = self.site().not_modified(response).and_then(|other| self.site().record(other));
         if !other.is_some_and(|other| other.status == 304 && same(&other)) {
             return refuse("response: its 304 has other validators");
         }
-        let other = self.site.partial(response).and_then(|other| self.site.record(other));
+        let other = self.site().partial(response).and_then(|other| self.site().record(other));
         if !other.is_some_and(|other| other.status == 206 && same(&other)) {
             return refuse("response: its 206 has other validators");
         }
@@ -317,7 +320,7 @@ impl<'c> Check<'c> {
                 self.states(&record, health, &mut names, at)?;
             }
             hosted = hosted.saturating_add(u32::from(!host.is_empty()));
-            if self.site.find(host, path) != Some(Entry(index)) {
+            if self.site().find(host, path) != Some(Entry(index)) {
                 return refuse("entry: not found by its own key");
             }
         }
@@ -358,8 +361,8 @@ impl<'c> Check<'c> {
             return refuse("entry: health endpoint with variants");
         }
         for state in 0..HEALTH_STATES {
-            let response = self.site.nth(record.response, state);
-            let Some(response) = response.and_then(|response| self.site.record(response)) else {
+            let response = self.site().nth(record.response, state);
+            let Some(response) = response.and_then(|response| self.site().record(response)) else {
                 return refuse("entry: no such response");
             };
             let is_plain = response.coding == 0 && response.not_modified == NONE;
@@ -378,7 +381,7 @@ impl<'c> Check<'c> {
         let mut tags: [&[u8]; 2] = [&[]; 2];
         for variant in 0..u32::from(record.variants) {
             let response = record.response.checked_add(variant).map(Response);
-            let Some(response) = response.and_then(|response| self.site.record(response)) else {
+            let Some(response) = response.and_then(|response| self.site().record(response)) else {
                 return refuse("entry: no such response");
             };
             if matches!(response.status, 206 | 304) {
@@ -439,21 +442,21 @@ impl<'c> Check<'c> {
             if status <= before || status > 599 {
                 return refuse("error: status out of order");
             }
-            if self.site.status(response) != status {
+            if self.site().status(response) != status {
                 return refuse("error: response has another status");
             }
             before = status;
         }
         for status in REQUIRED_ERRORS {
             let status = status.code();
-            self.site.error(status).ok_or(Invalid::MissingError { status })?;
+            self.site().error(status).ok_or(Invalid::MissingError { status })?;
         }
         Ok(())
     }
 
     fn options(&self) -> Result<(), Invalid> {
         let refuse = |rule| Err(Invalid::Record { rule, at: header::OPTIONS });
-        let Some(record) = self.site.record(self.site.options()) else {
+        let Some(record) = self.site().record(self.site().options()) else {
             return refuse("header: no such answer to OPTIONS");
         };
         let head = Head::parse(record.head.of(self.image)).unwrap_or_default();

@@ -35,7 +35,7 @@ fn error(dir: &Path) -> BuildError {
 
 fn site(built: &Built) -> Site<'_> {
     let layout = Layout::validate(&built.image, &Limits::default()).unwrap();
-    Site::new(&built.image, layout)
+    Site::new(&built.image, Box::leak(Box::new(layout)))
 }
 
 fn response(site: &Site<'_>, path: &str) -> Response {

@@ -63,7 +63,8 @@ proptest! {
             draft.entry(HOSTS[*host], path, "", answer).unwrap();
         }
         let image = draft.finish(&Limits::default()).unwrap();
-        let site = Site::new(&image, layout(&image));
+        let layout = layout(&image);
+        let site = Site::new(&image, &layout);
         prop_assert_eq!(site.entries().count(), model.len());
         let body = |entry: Entry| site.body(site.response(entry, 0).unwrap());
         let paths = model.keys().map(|(_, path)| path).chain(&others);
@@ -94,7 +95,8 @@ fn a_hundred_thousand_entries_are_all_found_and_nothing_else_is() {
         draft.entry("", &path(n), "", answers[n % 100]).unwrap();
     }
     let image = draft.finish(&Limits::default()).unwrap();
-    let site = Site::new(&image, layout(&image));
+    let layout = layout(&image);
+    let site = Site::new(&image, &layout);
     for n in 0..100_000 {
         let entry = site.lookup(b"any", path(n).as_bytes()).unwrap();
         assert_eq!(site.path(entry), path(n).as_bytes());
@@ -137,7 +139,8 @@ fn variants_keep_their_order_and_their_own_304_and_206() {
     let answer = draft.answer(&variants).unwrap();
     draft.entry("", "/a", "", answer).unwrap();
     let image = draft.finish(&Limits::default()).unwrap();
-    let site = Site::new(&image, layout(&image));
+    let layout = layout(&image);
+    let site = Site::new(&image, &layout);
     let entry = site.lookup(b"", b"/a").unwrap();
     assert_eq!(site.variants(entry), 3);
     assert_eq!(site.response(entry, 3), None);

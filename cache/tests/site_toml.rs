@@ -18,7 +18,8 @@ fn build(manifest: &str) -> Built {
 }
 
 fn site(built: &Built) -> Site<'_> {
-    Site::new(&built.image, Layout::validate(&built.image, &Limits::default()).unwrap())
+    let layout = Layout::validate(&built.image, &Limits::default()).unwrap();
+    Site::new(&built.image, Box::leak(Box::new(layout)))
 }
 
 fn response(site: &Site<'_>, host: &str, path: &str) -> Response {

@@ -146,7 +146,7 @@ fn ask_everything(site: &Site<'_>, strict: bool) -> usize {
 fn the_image_itself_is_valid_and_has_one_of_everything() {
     let image = image();
     let layout = validate(&image).unwrap();
-    let site = Site::new(&image, layout);
+    let site = Site::new(&image, &layout);
     assert_eq!(layout.total_bytes(), image.len());
     assert_eq!(layout.entries(), 7);
     assert_eq!(site.layout(), &layout);
@@ -577,7 +577,7 @@ fn every_changed_octet_under_a_right_checksum_is_refused_or_harmless() {
             other[at] = value;
             fix_checksum(&mut other);
             if let Ok(layout) = validate(&other) {
-                accepted += ask_everything(&Site::new(&other, layout), true).min(1);
+                accepted += ask_everything(&Site::new(&other, &layout), true).min(1);
             }
         }
     }
@@ -618,7 +618,7 @@ fn fifty_thousand_mutations_are_refused_or_harmless() {
         fix_checksum(&mut other);
         if let Ok(layout) = validate(&other) {
             accepted += 1;
-            ask_everything(&Site::new(&other, layout), true);
+            ask_everything(&Site::new(&other, &layout), true);
         }
     }
     assert!((1..25_000).contains(&accepted), "{accepted} accepted");
@@ -637,10 +637,10 @@ fn a_layout_used_with_other_bytes_is_useless_and_nothing_worse() {
                 *octet = u8::try_from(random.below(256)).unwrap();
             }
         }
-        ask_everything(&Site::new(&other, layout), false);
+        ask_everything(&Site::new(&other, &layout), false);
     }
     let mut octet = || u8::try_from(random.below(256)).unwrap();
     let noise: Vec<u8> = (0..image.len()).map(|_| octet()).collect();
-    ask_everything(&Site::new(&noise, layout), false);
-    ask_everything(&Site::new(&[], layout), false);
+    ask_everything(&Site::new(&noise, &layout), false);
+    ask_everything(&Site::new(&[], &layout), false);
 }

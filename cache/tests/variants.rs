@@ -20,7 +20,8 @@ fn build(files: &[(&str, &[u8])]) -> Built {
 }
 
 fn site(built: &Built) -> Site<'_> {
-    Site::new(&built.image, Layout::validate(&built.image, &Limits::default()).unwrap())
+    let layout = Layout::validate(&built.image, &Limits::default()).unwrap();
+    Site::new(&built.image, Box::leak(Box::new(layout)))
 }
 
 fn variants(site: &Site<'_>, path: &str) -> Vec<Response> {

@@ -5,6 +5,7 @@ use http1::{
 };
 use response_cache::{Entry, Prepared, Response, Site};
 
+use crate::clock::Clock;
 use crate::health::HealthTable;
 use crate::site::PinnedSite;
 
@@ -66,8 +67,14 @@ impl Answer {
         u64::try_from(parts.into_iter().fold(0, usize::saturating_add)).unwrap_or(u64::MAX)
     }
 
-    /// The field lines that could not be prepared; none but for a part.
+    /// True when there are field lines that could not be prepared.
     #[inline]
+    pub fn has_fields(&self) -> bool {
+        !matches!(self.content, Content::None | Content::Whole)
+    }
+
+    /// The field lines that could not be prepared; none but for a part.
+    #[cold]
     pub fn fields(&self, site: Site<'_>) -> PartFields {
         match self.content {
             Content::Octets { of, first, last } => {
@@ -93,9 +100,32 @@ fn octets(body: &[u8]) -> u64 {
     u64::try_from(body.len()).unwrap_or(u64::MAX)
 }
 
-/// The answer to an understood request at `now`, in seconds since 1970. `None` only for an image
-/// without a required response, which validation refuses.
+/// The answer to an understood request. `None` only for an image without a required response, which
+/// validation refuses.
+#[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+#[inline(always)]
 pub fn select(
+    pinned: &PinnedSite,
+    health: &HealthTable,
+    request: &Request<'_>,
+    clock: &Clock,
+) -> Option<Answer> {
+    let site = pinned.view();
+    if matches!(request.method, Method::Get | Method::Head)
+        && request.framing == Framing::None
+        && request.selectors.is_empty()
+        && let Target::Origin { path, .. } = request.target
+        && let Some(entry) = site.lookup(request.host, path)
+        && let Some(response) = site.response(entry, 0)
+    {
+        return Some(answer(request, response, Content::Whole, false));
+    }
+    select_with_care(pinned, health, request, clock.unix_seconds())
+}
+
+/// The same, whatever was asked, at `now` in seconds since 1970.
+#[inline(never)]
+fn select_with_care(
     pinned: &PinnedSite,
     health: &HealthTable,
     request: &Request<'_>,
@@ -112,6 +142,7 @@ pub fn select(
                 None => {
                     let response = endpoint(pinned, health, entry)?;
                     closes = site.closes(response);
+                    let response = conditioned(site, response, request, now)?;
                     Some(whole(response))
                 }
             },
@@ -127,12 +158,17 @@ pub fn select(
     // Content that was announced with an expectation may never come: answer at once and end.
     let expected = request.expectation == Expectation::Continue && request.framing != Framing::None;
     let last = expected || closes || request.method == Method::Connect;
-    Some(Answer {
+    Some(answer(request, response, content, last))
+}
+
+#[inline]
+fn answer(request: &Request<'_>, response: Response, content: Content, last: bool) -> Answer {
+    Answer {
         response,
         content: if request.method == Method::Head { Content::None } else { content },
         persistence: if last { Persistence::Close } else { request.persistence },
         version: request.version,
-    })
+    }
 }
 
 /// The answer to whatever is asked on a connection that is refused: 503, and the end.
@@ -165,6 +201,25 @@ fn endpoint(site: &PinnedSite, health: &HealthTable, entry: Entry) -> Option<Res
     let number = site.view().health_number(entry)?;
     let state = site.health(health, number).number();
     site.view().health_response(entry, state.into())
+}
+
+/// A health endpoint's answer under the request's conditions. It has no validators: a tag matches
+/// none of them, and there is no 304.
+#[cold]
+#[inline(never)]
+fn conditioned(
+    site: Site<'_>,
+    response: Response,
+    request: &Request<'_>,
+    now: u64,
+) -> Option<Response> {
+    let none = Validators { entity_tag: &[], last_modified: None };
+    let is_on = request.selectors.has_conditions() && matches!(site.status(response), 200..300);
+    let fails = || {
+        let verdict = request.selectors.evaluate(request.method, &none, now);
+        verdict == Verdict::PreconditionFailed
+    };
+    if is_on && fails() { site.error(Status::PreconditionFailed.code()) } else { Some(response) }
 }
 
 /// The variant, then the conditions on it, then the part of it (RFC 9110 section 13.2.2).

@@ -2,6 +2,7 @@
 use nt::wsk::{Outgoing, Socket};
 use wskhttpd_abi::Counter;
 
+use crate::clock::Clock;
 use crate::server::Server;
 
 /// The sends of one turn: responses gather in `out`, which is submitted when it is full, when a
@@ -9,20 +10,22 @@ use crate::server::Server;
 #[derive(Default)]
 pub struct Batch {
     out: Option<Outgoing<Server>>,
-    /// Responses by the first digit of their status, 2 to 5.
-    classes: [u64; 4],
-    octets: u64,
+    noted: Noted,
+    /// Something was submitted.
+    submitted: bool,
 }
 
 impl Batch {
     /// Room to copy `octets` octets, submitting what is in the way; `None` when memory is short.
-    pub fn room(
+    #[inline]
+    fn room(
         &mut self,
+        server: &Server,
         socket: &mut Socket<'_, Server>,
         octets: usize,
     ) -> Option<&mut Outgoing<Server>> {
         if self.out.as_ref().is_some_and(|out| out.room() < octets) {
-            self.submit(socket);
+            self.submit_now(server, socket);
         }
         if self.out.is_none() {
             self.out = socket.outgoing();
@@ -30,76 +33,143 @@ impl Batch {
         self.out.as_mut()
     }
 
-    /// Copies `octets`, submitting what is in the way; returns the copy. `None` when memory is
-    /// short.
+    /// Puts a whole response, submitting what is in the way; false when memory is short.
     #[inline]
-    pub fn copy(&mut self, socket: &mut Socket<'_, Server>, octets: &[u8]) -> Option<&mut [u8]> {
-        let fits = self.out.as_ref().is_some_and(|out| out.room() >= octets.len());
-        if !fits {
-            self.room(socket, octets.len())?;
-        }
-        self.out.as_mut()?.copy_in(octets)
+    #[must_use]
+    pub fn put(
+        &mut self,
+        server: &Server,
+        socket: &mut Socket<'_, Server>,
+        response: &[u8],
+    ) -> bool {
+        self.put_parts(server, socket, [response]).is_some()
     }
 
-    /// True when nothing was put into a send in this turn.
-    pub fn is_idle(&self) -> bool {
-        self.octets == 0
+    /// The same of parts that follow one another; returns the copy, to be stamped.
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    pub fn put_parts<const N: usize>(
+        &mut self,
+        server: &Server,
+        socket: &mut Socket<'_, Server>,
+        parts: [&[u8]; N],
+    ) -> Option<&mut [u8]> {
+        let octets = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+        self.room(server, socket, octets)?.copy_parts(parts)
     }
 
     /// Room to chain a body to, submitting what it cannot be chained to.
-    pub fn chain_room(&mut self, socket: &mut Socket<'_, Server>) -> Option<&mut Outgoing<Server>> {
+    pub fn chain_room(
+        &mut self,
+        server: &Server,
+        socket: &mut Socket<'_, Server>,
+    ) -> Option<&mut Outgoing<Server>> {
         if self.out.as_ref().is_some_and(|out| !out.can_chain()) {
-            self.submit(socket);
+            self.submit(server, socket);
         }
-        self.room(socket, 0)
+        self.room(server, socket, 0)
     }
 
-    /// One WskSend for everything gathered.
-    pub fn submit(&mut self, socket: &mut Socket<'_, Server>) {
-        if let Some(out) = self.out.take() {
-            socket.send(out);
-        }
+    /// One WskSend for everything gathered, and the counters of what is in it.
+    #[allow(clippy::inline_always, reason = "once in every turn, and cold elsewhere")]
+    #[inline(always)]
+    pub fn submit(&mut self, server: &Server, socket: &mut Socket<'_, Server>) {
+        let Some(out) = self.out.take() else { return };
+        self.submitted = true;
+        // Before the send, whose completion may be all that somebody waits for.
+        core::mem::take(&mut self.noted).count(server, socket.processor());
+        socket.send(out);
     }
 
-    /// Notes octets of a response that were put into sends.
+    /// As [`Batch::submit`], where it is seldom done.
+    #[cold]
+    #[inline(never)]
+    pub fn submit_now(&mut self, server: &Server, socket: &mut Socket<'_, Server>) {
+        self.submit(server, socket);
+    }
+
+    /// True when something was submitted in this turn.
+    pub fn has_submitted(&self) -> bool {
+        self.submitted
+    }
+
+    /// Notes octets that were put into the next send.
+    #[inline]
     pub fn add_octets(&mut self, octets: usize) {
-        self.octets = self.octets.saturating_add(u64::try_from(octets).unwrap_or(0));
+        self.noted.octets = self.noted.octets.wrapping_add(octets);
     }
 
-    /// Notes a response.
-    pub fn answered(&mut self, status: u16) {
-        let class = usize::from(status.saturating_sub(200) / 100);
-        if let Some(count) = self.classes.get_mut(class) {
-            *count = count.saturating_add(1);
+    /// Notes a response that was put into the next send.
+    #[inline]
+    pub fn answered(&mut self, class: Class, octets: usize) {
+        self.noted.responses = self.noted.responses.wrapping_add(class.0);
+        self.add_octets(octets);
+    }
+}
+
+/// The class of a status: one response of it, as [`Noted`] counts it.
+#[derive(Clone, Copy)]
+pub struct Class(u64);
+
+impl Class {
+    /// No response.
+    pub const NONE: Class = Class(0);
+
+    /// Of a status code.
+    #[inline]
+    pub fn of(status: u16) -> Class {
+        match status {
+            ..300 => Class(1),
+            300..400 => Class(1 << LANE_BITS),
+            400..500 => Class(1 << (2 * LANE_BITS)),
+            500.. => Class(1 << (3 * LANE_BITS)),
         }
     }
+}
 
-    /// Counts what was noted.
-    pub fn count(&self, server: &Server) {
+/// Bits of the count of one class. A send has no more octets than it can count responses.
+const LANE_BITS: u32 = 16;
+const _: () = assert!(nt::wsk::SEND_BYTES_MAX < 1 << LANE_BITS);
+
+/// What is to be counted for one send.
+#[derive(Clone, Copy, Default)]
+struct Noted {
+    /// Responses by the first digit of their status, 2 to 5, from the lowest bits on.
+    responses: u64,
+    octets: usize,
+}
+
+impl Noted {
+    #[inline]
+    fn count(self, server: &Server, processor: usize) {
         const CLASSES: [Counter; 4] = [
             Counter::Responses2xx,
             Counter::Responses3xx,
             Counter::Responses4xx,
             Counter::Responses5xx,
         ];
-        if self.octets == 0 {
-            return;
-        }
-        let Some(counters) = server.counters.here() else { return };
-        let answered = self.classes.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
-        counters.add(Counter::Requests, answered);
-        counters.add(Counter::BytesSent, self.octets);
-        for (counter, count) in CLASSES.into_iter().zip(self.classes) {
+        let Some(counters) = server.counters.of(processor) else { return };
+        counters.add(Counter::BytesSent, u64::try_from(self.octets).unwrap_or(0));
+        let mut rest = self.responses;
+        for counter in CLASSES {
+            if rest == 0 {
+                break;
+            }
+            let count = rest & (1_u64.wrapping_shl(LANE_BITS)).wrapping_sub(1);
             if count > 0 {
                 counters.add(counter, count);
             }
+            rest = rest.wrapping_shr(LANE_BITS);
         }
     }
 }
 
-/// Writes the Date over its placeholder.
-pub fn stamp(place: &mut [u8], date: &[u8; 29]) {
-    if let Some(place) = place.first_chunk_mut() {
-        *place = *date;
+/// Writes the Date over its place in a response; at 0 there is none. Returns the Date's edition.
+#[inline]
+pub fn stamp(response: &mut [u8], offset: usize, clock: &Clock) -> u32 {
+    let place = response.get_mut(offset..).filter(|_| offset != 0);
+    match place.and_then(<[u8]>::first_chunk_mut) {
+        Some(place) => clock.stamp(place),
+        None => clock.edition(),
     }
 }

@@ -10,6 +10,8 @@ pub const TICK_MS: u32 = 125;
 const DATE_BYTES: usize = 29;
 /// Words that hold one.
 const DATE_WORDS: usize = 4;
+/// Where in it they stand: the last one begins in the third.
+const WORDS_AT: [usize; DATE_WORDS] = [0, 8, 16, DATE_BYTES - 8];
 
 /// The tick count and the current Date, both written by the timer only.
 ///
@@ -46,15 +48,15 @@ impl Clock {
 
     fn set_date(&self, now: u64) {
         let date = ImfFixdate::from_nt_ticks(now);
-        let mut octets = [0; DATE_WORDS * 8];
-        for (to, from) in octets.iter_mut().zip(date.as_bytes()) {
-            *to = *from;
-        }
-        let next = self.edition.load(Ordering::Relaxed).wrapping_add(1);
-        let (words, _) = octets.as_chunks::<8>();
-        for (to, from) in self.copy(next).iter().zip(words) {
+        let date = date.as_bytes();
+        let next = match self.edition.load(Ordering::Relaxed).wrapping_add(1) {
+            0 => 2,
+            next => next,
+        };
+        for (to, at) in self.copy(next).iter().zip(WORDS_AT) {
+            let word = date.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
             // Release: who sees a word of this edition sees that the one before is published.
-            to.store(u64::from_le_bytes(*from), Ordering::Release);
+            to.store(u64::from_le_bytes(word), Ordering::Release);
         }
         self.second.store(second_of(now), Ordering::Relaxed);
         self.edition.store(next, Ordering::Release);
@@ -72,18 +74,30 @@ impl Clock {
 
     /// The current Date (RFC 9110 section 6.6.1), at most two seconds old.
     pub fn date(&self) -> [u8; DATE_BYTES] {
+        let mut date = [0; DATE_BYTES];
+        self.stamp(&mut date);
+        date
+    }
+
+    /// Changes with the Date; never 0.
+    #[inline]
+    pub fn edition(&self) -> u32 {
+        self.edition.load(Ordering::Relaxed)
+    }
+
+    /// Writes the current Date to `place`; returns its edition.
+    #[inline]
+    pub fn stamp(&self, place: &mut [u8; DATE_BYTES]) -> u32 {
         loop {
             let edition = self.edition.load(Ordering::Acquire);
-            let mut octets = [0; DATE_WORDS * 8];
-            let (words, _) = octets.as_chunks_mut::<8>();
-            for (to, from) in words.iter_mut().zip(self.copy(edition)) {
-                *to = from.load(Ordering::Acquire).to_le_bytes();
+            for (word, at) in self.copy(edition).iter().zip(WORDS_AT) {
+                if let Some(to) = place.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+                    *to = word.load(Ordering::Acquire).to_le_bytes();
+                }
             }
             // A copy is rewritten only after the other one was published, a second earlier.
-            if self.edition.load(Ordering::Relaxed) == edition
-                && let Some(date) = octets.first_chunk()
-            {
-                return *date;
+            if self.edition.load(Ordering::Relaxed) == edition {
+                return edition;
             }
         }
     }

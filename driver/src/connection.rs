@@ -3,28 +3,28 @@
 //! Life: open (requests are answered in order), ending (our side is shut, what still comes is
 //! discarded until the peer ends too or the drain deadline), closed. All of it runs in the hands
 //! of the connection's one runner.
-use http1::Step;
-use nt::wsk::{CHAIN_BYTES_MAX, Events, Indication, Socket};
-use nt::{LookasideBox, Pinned, PoolArc, processor};
-use wskhttpd_abi::{Counter, Reason};
+mod times;
+
+use http1::{Expectation, Framing, Request, Step};
+use nt::wsk::{Events, Indication, Socket};
+use nt::{LookasideBox, PoolArc};
+use wskhttpd_abi::Counter;
 
 use crate::access_log::Asked;
 use crate::admission::Ticket;
 use crate::answer::{self, Answer};
-use crate::batch::{Batch, stamp};
-use crate::deadline::Timeouts;
+use crate::batch::{Batch, Class, stamp};
 use crate::latency::Stopwatch;
-use crate::memo::{self, Known, Memo};
+use crate::memo::{self, Memo};
 use crate::rejects::{self, Peer};
 use crate::server::Server;
 use crate::site::PinnedSite;
+use crate::stream::Stream;
 
 /// Octets of a buffer for an unfinished head: the largest head, and the empty line before it.
 pub const HEAD_BUFFER_BYTES: usize = 16_384 + 2;
 /// Sends in flight on one connection at most; more requests wait in the peer's window.
 const SENDS_MAX: u32 = 4;
-/// Sends in flight while a large body is streamed: one on its way, one ready behind it.
-const STREAM_SENDS_MAX: u32 = 2;
 /// Bodies up to this many octets are copied behind their head; longer ones are chained.
 const COPY_BYTES_MAX: usize = 4_096;
 
@@ -37,15 +37,49 @@ const OVERTAKEN_TICKS: u32 = 2;
 /// Ticks that an idle connection gets to end when the driver stops.
 const STOP_DRAIN_TICKS: u32 = 2;
 
-/// The part of a large body that was not submitted yet.
-struct Stream {
-    image: PoolArc<Pinned>,
-    offset: usize,
-    octets: usize,
+/// What is not as usual of a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Facts(u8);
+
+impl Facts {
+    const NONE: Facts = Facts(0);
+    /// It waits for a place.
+    const WAITS: Facts = Facts(1);
+    /// It is answered 503.
+    const REFUSED: Facts = Facts(1 << 1);
+    /// No further request is answered.
+    const LAST: Facts = Facts(1 << 2);
+    /// The peer has ended its side.
+    const PEER_ENDED: Facts = Facts(1 << 3);
+    /// The peer's end overtook octets that are with the provider: how many is not known.
+    const OVERTAKEN: Facts = Facts(1 << 4);
+    /// Our side is ended.
+    const DISCONNECTED: Facts = Facts(1 << 5);
+    /// The provider cannot end our side alone.
+    const LINGERS: Facts = Facts(1 << 6);
+
+    fn of(ticket: &Ticket) -> Facts {
+        if ticket.is_waiting() {
+            Facts::WAITS
+        } else if ticket.is_refusing() {
+            Facts::REFUSED
+        } else {
+            Facts::NONE
+        }
+    }
+
+    const fn has(self, other: Facts) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn note(&mut self, other: Facts, is_so: bool) {
+        if is_so {
+            self.0 |= other.0;
+        }
+    }
 }
 
 /// A connection's own state: what an idle one holds beside its socket.
-#[allow(clippy::struct_excessive_bools)] // independent facts
 pub struct Connection {
     http: http1::Connection,
     /// An unfinished head, while there is one.
@@ -66,18 +100,11 @@ pub struct Connection {
     in_content: bool,
     /// Tick of the last progress of sends; 0 = none is in flight.
     progress: u32,
-    /// The deadline is one from before the requests that were answered since.
-    is_stale: bool,
     /// Tick by which an ending connection is closed; 0 = not ending.
     end_deadline: u32,
-    /// No further request is answered.
-    last: bool,
-    peer_ended: bool,
-    /// The peer's end overtook octets that are with the provider: how many is not known.
-    overtaken: bool,
-    disconnected: bool,
-    /// The provider cannot end our side alone.
-    lingers: bool,
+    facts: Facts,
+    /// Where a memo had the last head that it knew.
+    known: u16,
 }
 
 impl Connection {
@@ -90,19 +117,15 @@ impl Connection {
             held_by: None,
             asked: None,
             stream: None,
+            facts: Facts::of(&ticket),
             ticket,
             peer,
             stopwatch: Stopwatch::new(peer.port),
             request_deadline: 0,
             in_content: false,
             progress: 0,
-            is_stale: false,
             end_deadline: 0,
-            last: false,
-            peer_ended: false,
-            overtaken: false,
-            disconnected: false,
-            lingers: false,
+            known: 0,
         }
     }
 
@@ -112,64 +135,94 @@ impl Connection {
     }
 
     /// Octets arrived. What is not taken while answers wait to be sent stays with the provider.
+    /// Returns the events that would tell nothing new, see [`nt::wsk::Client::receive`].
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
     pub fn receive(
         &mut self,
         server: &Server,
         socket: &mut Socket<'_, Server>,
         indication: &mut Indication<'_>,
-    ) {
+    ) -> Events {
         if !self.has_place(server, socket) {
             // What it sends stays with the provider until there is a place.
-            return;
+            return Events::NONE;
         }
         self.stopwatch.turn();
         let mut batch = Batch::default();
-        let mut turn = server.sites.turn(processor::current());
-        let (site, mut memo) = turn.parts();
+        let mut turn = server.sites.turn(socket.processor());
+        let (site, memo) = turn.parts();
+        let mut memo = memo.filter(|memo| !memo.is_empty());
         while let Some(segment) = indication.segment() {
-            let taken = self.feed(server, site, socket, &mut batch, memo.as_deref_mut(), segment);
-            indication.consume(taken);
-            if taken < segment.len() || socket.is_closing() {
+            let rest = self.feed(server, site, socket, &mut batch, memo.as_deref_mut(), segment);
+            indication.consume_to(rest);
+            if indication.left() == 0 || !rest.is_empty() || socket.is_closing() {
                 break;
             }
         }
         drop(turn);
-        batch.submit(socket);
-        batch.count(server);
-        if self.last && self.stream.is_none() {
-            self.end(server, socket);
+        batch.submit(server, socket);
+        if self.facts == Facts::NONE && self.is_idle(socket) {
+            // All of it is sent already: the event that says so would change nothing but this. The
+            // deadline must never be one from before the last response.
+            self.set_idle_deadline(server, socket);
+            if self.stopwatch.is_on() {
+                self.measured(server, &batch);
+            }
+            return if batch.has_submitted() { Events::SENT } else { Events::NONE };
         }
-        if batch.is_idle() {
+        self.end_turn(server, socket, &batch);
+        Events::NONE
+    }
+
+    /// The turn that is over is measured, if something was sent in it.
+    #[cold]
+    #[inline(never)]
+    fn measured(&mut self, server: &Server, batch: &Batch) {
+        if batch.has_submitted() {
+            server.latency.sent(&mut self.stopwatch);
+        } else {
             self.stopwatch.forget();
         }
-        // Otherwise all of it is sent already, and the event that says so comes; others may come
-        // before it.
-        self.is_stale = !batch.is_idle() && socket.sends_in_flight() == 0;
-        if !self.is_stale {
-            self.set_deadline(server, socket);
+    }
+
+    /// After octets were taken, of a connection that is not idle.
+    #[cold]
+    #[inline(never)]
+    fn end_turn(&mut self, server: &Server, socket: &mut Socket<'_, Server>, batch: &Batch) {
+        if self.facts.has(Facts::LAST) && self.stream.is_none() {
+            self.end(server, socket);
         }
+        if !batch.has_submitted() {
+            self.stopwatch.forget();
+        }
+        // Also when all of it is sent already: other events may come before the one that says so,
+        // and the deadline must not be one from before the last response.
+        self.set_deadline(server, socket);
     }
 
     /// True unless the connection waits for a place. One that has got it begins to live here.
     #[inline]
     fn has_place(&mut self, server: &Server, socket: &Socket<'_, Server>) -> bool {
-        !self.ticket.is_waiting() || self.gets_place(server, socket)
+        !self.facts.has(Facts::WAITS) || self.gets_place(server, socket)
     }
 
     #[cold]
+    #[inline(never)]
     fn gets_place(&mut self, server: &Server, socket: &Socket<'_, Server>) -> bool {
         let placed = server.admission.has_place(&mut self.ticket);
         if placed {
+            self.facts = Facts(self.facts.0 & !Facts::WAITS.0);
             server.counters.add(Counter::ConnectionsAccepted, 1);
             self.set_deadline(server, socket);
         }
         placed
     }
 
-    /// True between requests, with nothing on its way to the peer.
+    /// True between requests, with nothing on its way to the peer. There is neither a part of a
+    /// head then, nor an answer that waits for the end of content.
     fn is_idle(&self, socket: &Socket<'_, Server>) -> bool {
-        let waiting = self.http.is_idle() && self.head.is_none() && self.held.is_none();
-        waiting && self.stream.is_none() && socket.sends_in_flight() == 0
+        self.http.is_idle() && self.stream.is_none() && socket.sends_in_flight() == 0
     }
 
     /// True when it may be ended to make a place; who looked may have seen an earlier idleness.
@@ -181,7 +234,8 @@ impl Connection {
 
     /// True when the end of a send changes nothing but the deadline.
     fn is_plain(&self, socket: &Socket<'_, Server>) -> bool {
-        self.stream.is_none() && !self.last && !self.peer_ended && !socket.is_gated()
+        let facts = self.facts.has(Facts(Facts::LAST.0 | Facts::PEER_ENDED.0));
+        self.stream.is_none() && !facts && !socket.is_gated()
     }
 
     /// True while another request may be answered.
@@ -189,69 +243,128 @@ impl Connection {
         self.stream.is_none() && socket.sends_in_flight() < SENDS_MAX && !socket.is_closing()
     }
 
-    /// Takes octets up to the end of `segment` or until no more may be answered; returns how many.
-    fn feed(
+    /// Takes octets up to the end of `segment` or until no more may be answered; returns the rest.
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    fn feed<'s>(
         &mut self,
         server: &Server,
         site: &PoolArc<PinnedSite>,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
         mut memo: Option<&mut Memo>,
-        segment: &[u8],
-    ) -> usize {
-        let mut at = 0;
-        while let Some(rest) = segment.get(at..).filter(|rest| !rest.is_empty()) {
-            if !self.last && !self.may_answer(socket) {
+        segment: &'s [u8],
+    ) -> &'s [u8] {
+        let mut rest = segment;
+        loop {
+            if let Some(memo) = memo.as_deref_mut() {
+                rest = self.answer_known(server, site, socket, batch, memo, rest);
+            }
+            if rest.is_empty() {
+                return rest;
+            }
+            let memo = memo.as_deref_mut();
+            let Some(taken) = self.take_step(server, site, socket, batch, memo, rest) else {
+                return rest;
+            };
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+    }
+
+    /// Answers heads that were answered before, as many as there are at the start of `octets`;
+    /// returns what follows them.
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    fn answer_known<'s>(
+        &mut self,
+        server: &Server,
+        site: &PoolArc<PinnedSite>,
+        socket: &mut Socket<'_, Server>,
+        batch: &mut Batch,
+        memo: &mut Memo,
+        octets: &'s [u8],
+    ) -> &'s [u8] {
+        let mut rest = octets;
+        // Who is refused is answered otherwise.
+        while self.facts == Facts::NONE && self.http.is_at_start() && self.may_answer(socket) {
+            let Some((known, behind)) = memo.find(&mut self.known, rest) else { break };
+            rest = behind;
+            let known = known.at_present(&server.clock);
+            let Some(response) = known.response() else {
+                self.put_long(server, site, socket, batch, known.answer());
+                continue;
+            };
+            if !batch.put(server, socket, response) {
+                socket.close();
                 break;
             }
-            // Who is refused is answered otherwise.
-            let may_repeat = self.http.is_at_start() && !self.ticket.is_refusing();
-            let mut memo = memo.as_deref_mut().filter(|_| may_repeat);
-            if let Some(known) = memo.as_deref_mut().and_then(|memo| memo.find(rest)) {
-                at = at.saturating_add(known.head_bytes());
-                self.put_known(server, site, socket, batch, known);
-                continue;
+            batch.answered(known.class(), response.len());
+            if known.is_last() {
+                self.end_requests();
             }
-            let (taken, answer) = match self.head.take() {
-                None => self.step(server, site, memo, rest),
-                Some(head) => self.step_head(server, site, head, rest),
-            };
-            at = at.saturating_add(taken);
-            match answer {
-                Some(answer) => match self.held_by.take() {
-                    None => self.put(server, site, socket, batch, answer),
-                    Some(site) => self.put(server, &site, socket, batch, answer),
-                },
-                None if taken == 0 => {
-                    // Neither taken nor answered: memory for the unfinished head is short.
-                    socket.close();
-                    break;
-                }
-                None => {}
+            if rest.is_empty() {
+                break;
             }
         }
-        at
+        rest
+    }
+
+    /// One step, and the answer to it; returns the octets taken, `None` when no more may be
+    /// answered now, or the connection was closed for want of memory.
+    #[inline(never)]
+    fn take_step(
+        &mut self,
+        server: &Server,
+        site: &PoolArc<PinnedSite>,
+        socket: &mut Socket<'_, Server>,
+        batch: &mut Batch,
+        memo: Option<&mut Memo>,
+        input: &[u8],
+    ) -> Option<usize> {
+        if !self.facts.has(Facts::LAST) && !self.may_answer(socket) {
+            return None;
+        }
+        if let Some((consumed, request)) = self.http.receive_usual(&server.limits(), input) {
+            let Some(answer) = self.decide(server, site, &request) else { return Some(consumed) };
+            // Who is refused is answered otherwise.
+            if let Some(memo) = memo
+                && !self.facts.has(Facts::REFUSED)
+                && memo::is_repeatable(&request)
+            {
+                memo.learn(site.view(), input, consumed, answer);
+            }
+            self.put(server, site, socket, batch, &answer);
+            return Some(consumed);
+        }
+        let (taken, answer) = match self.head.take() {
+            None => self.step(server, site, input),
+            Some(head) => self.step_head(server, site, head, input),
+        };
+        match answer {
+            Some(answer) => {
+                let held_by = self.held_by.take();
+                let site = held_by.as_ref().unwrap_or(site);
+                self.put_apart(server, site, socket, batch, &answer);
+            }
+            None if taken == 0 => {
+                // Neither taken nor answered: memory for the unfinished head is short.
+                socket.close();
+                return None;
+            }
+            None => {}
+        }
+        Some(taken)
     }
 
     /// One step on octets as they came: how many are done with, and what to answer now.
+    #[inline(never)]
     fn step(
         &mut self,
         server: &Server,
         site: &PoolArc<PinnedSite>,
-        memo: Option<&mut Memo>,
         input: &[u8],
     ) -> (usize, Option<Answer>) {
         let step = self.http.receive(&server.limits(), input);
-        if let Some(memo) = memo
-            && let Step::Request { request, .. } = &step
-            && memo::is_repeatable(request)
-        {
-            let (consumed, answer) = self.decide(server, site, step, input);
-            if let Some(answer) = answer {
-                memo.learn(site.view(), input, consumed, answer);
-            }
-            return (consumed, answer);
-        }
         if let Step::Incomplete { consumed } = step {
             let tail = input.get(consumed..).unwrap_or_default();
             if tail.is_empty() {
@@ -262,7 +375,7 @@ impl Connection {
             self.head = Some(head);
             return (consumed.saturating_add(kept), None);
         }
-        self.decide(server, site, step, input)
+        self.finish(server, site, &step, input)
     }
 
     /// One step on an unfinished head and what follows it.
@@ -285,46 +398,55 @@ impl Connection {
             }
             return (appended, None);
         }
-        let (consumed, answer) = self.decide(server, site, step, &head);
+        let (consumed, answer) = self.finish(server, site, &step, &head);
         (consumed.saturating_sub(before), answer)
     }
 
     /// What a step other than `Incomplete` on `input` means.
-    #[allow(clippy::needless_pass_by_value)] // the step is over with this
+    fn finish(
+        &mut self,
+        server: &Server,
+        site: &PoolArc<PinnedSite>,
+        step: &Step<'_>,
+        input: &[u8],
+    ) -> (usize, Option<Answer>) {
+        match step {
+            Step::Request { consumed, request } => (*consumed, self.decide(server, site, request)),
+            Step::ContentEnd { consumed } => (*consumed, self.content_ended(server)),
+            Step::Reject { consumed, rejection } => {
+                (*consumed, self.reject(server, site, *rejection, input))
+            }
+            Step::Closed { consumed } | Step::Incomplete { consumed } => (*consumed, None),
+        }
+    }
+
+    /// The answer to a request, if it is to be given now.
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
     fn decide(
         &mut self,
         server: &Server,
         site: &PoolArc<PinnedSite>,
-        step: Step<'_>,
-        input: &[u8],
-    ) -> (usize, Option<Answer>) {
-        match step {
-            Step::Request { consumed, request } => {
-                // What follows is another request, or content: it has time of its own.
-                self.request_deadline = 0;
-                let answer = if self.ticket.is_refusing() {
-                    answer::refuse(site.view(), &request)
-                } else {
-                    answer::select(site, &server.health, &request, server.clock.unix_seconds())
-                };
-                let immediate = request.framing == http1::Framing::None
-                    || request.expectation == http1::Expectation::Continue;
-                if server.access_log.is_on() {
-                    self.log(server, site, &request, answer, immediate);
-                }
-                if immediate {
-                    return (consumed, answer);
-                }
-                self.held = answer;
-                self.held_by = Some(site.clone());
-                (consumed, None)
-            }
-            Step::ContentEnd { consumed } => (consumed, self.content_ended(server)),
-            Step::Reject { consumed, rejection } => {
-                (consumed, self.reject(server, site, rejection, input))
-            }
-            Step::Closed { consumed } | Step::Incomplete { consumed } => (consumed, None),
+        request: &Request<'_>,
+    ) -> Option<Answer> {
+        // What follows is another request, or content: it has time of its own.
+        self.request_deadline = 0;
+        let answer = if self.facts.has(Facts::REFUSED) {
+            answer::refuse(site.view(), request)
+        } else {
+            answer::select(site, &server.health, request, &server.clock)
+        };
+        let immediate =
+            request.framing == Framing::None || request.expectation == Expectation::Continue;
+        if server.access_log.is_on() {
+            self.log(server, site, request, answer, immediate);
         }
+        if immediate {
+            return answer;
+        }
+        self.held = answer;
+        self.held_by = Some(site.clone());
+        None
     }
 
     /// Notes a request in the access log, or keeps what is to be noted when its content has ended.
@@ -375,103 +497,79 @@ impl Connection {
         answer::reject(site.view(), rejection)
     }
 
-    /// Answers a head that was answered before.
-    #[inline]
-    fn put_known(
+    /// As above, with a response that is too long to be held there.
+    #[cold]
+    #[inline(never)]
+    fn put_long(
         &mut self,
         server: &Server,
         site: &PoolArc<PinnedSite>,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
-        known: &Known,
+        answer: Option<Answer>,
     ) {
-        let Some(answer) = known.answer() else { return };
         self.request_deadline = 0;
-        let Some((response, date_offset, status)) = known.response() else {
-            return self.put(server, site, socket, batch, answer);
-        };
-        let Some(copied) = batch.copy(socket, response) else { return socket.close() };
-        if date_offset != 0
-            && let Some(place) = copied.get_mut(date_offset..)
-        {
-            stamp(place, &server.clock.date());
+        if let Some(answer) = answer {
+            self.put_apart(server, site, socket, batch, &answer);
         }
-        batch.add_octets(response.len());
-        batch.answered(status);
-        self.put_done(answer);
     }
 
-    /// After the response was put: it may be the last.
-    fn put_done(&mut self, answer: Answer) {
-        if answer.persistence == http1::Persistence::Close {
-            self.last = true;
-            self.http.close();
+    /// The response just put is the last one.
+    #[cold]
+    fn end_requests(&mut self) {
+        self.facts.note(Facts::LAST, true);
+        self.http.close();
+    }
+
+    /// As [`Connection::put`], in a frame of its own.
+    #[inline(never)]
+    fn put_apart(
+        &mut self,
+        server: &Server,
+        site: &PoolArc<PinnedSite>,
+        socket: &mut Socket<'_, Server>,
+        batch: &mut Batch,
+        answer: &Answer,
+    ) {
+        if !self.facts.has(Facts::LAST) {
+            self.put(server, site, socket, batch, answer);
         }
     }
 
     /// Adds a response to the batch; submits when it is full or its body is chained.
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
     fn put(
         &mut self,
         server: &Server,
-        site: &PinnedSite,
+        site: &PoolArc<PinnedSite>,
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
-        answer: Answer,
+        answer: &Answer,
     ) {
-        if self.last {
-            return;
-        }
         let image = site.image();
         let site = site.view();
         let Some(prepared) = site.prepared(answer.response) else { return socket.close() };
-        let head = prepared.head;
-        let fields = answer.fields(site);
         let (body, offset) = answer.content(site, &prepared);
-        let end = answer.persistence.head_end(answer.version);
         let copied = if body.len() <= COPY_BYTES_MAX { body } else { &[] };
-        let octets = [head.len(), fields.len(), end.len(), copied.len()];
-        let octets = octets.into_iter().fold(0, usize::saturating_add);
-        let Some(out) = batch.room(socket, octets) else { return socket.close() };
-        let from = out.copied();
-        let copied_all = out.copy(head)
-            && (fields.is_empty() || out.copy(&fields))
-            && out.copy(end)
-            && out.copy(copied);
-        if !copied_all {
-            return socket.close();
-        }
-        if let Some(at) = from.checked_add(prepared.date_offset).filter(|at| *at > from) {
-            stamp(out.copied_mut(at), &server.clock.date());
-        }
-        batch.add_octets(octets);
-        batch.answered(prepared.status);
+        let end = answer.persistence.head_end(answer.version);
+        let parts = [prepared.head, end, copied];
+        let response = if answer.has_fields() {
+            let fields = answer.fields(site);
+            batch.put_parts(server, socket, [prepared.head, &fields, end, copied])
+        } else {
+            batch.put_parts(server, socket, parts)
+        };
+        let Some(response) = response else { return socket.close() };
+        let _ = stamp(response, prepared.date_offset, &server.clock);
+        let octets = response.len();
+        batch.answered(Class::of(prepared.status), octets);
         if copied.len() < body.len() {
-            self.stream = Some(Stream { image: image.clone(), offset, octets: body.len() });
-            self.stream_on(socket, batch);
+            let stream = Stream { image: image.clone(), offset, octets: body.len() };
+            self.stream = stream.go_on(server, socket, batch);
         }
-        self.put_done(answer);
-    }
-
-    /// Submits the next parts of a large body, as far as they may be in flight.
-    fn stream_on(&mut self, socket: &mut Socket<'_, Server>, batch: &mut Batch) {
-        while let Some(stream) = &mut self.stream {
-            if socket.sends_in_flight() >= STREAM_SENDS_MAX || socket.is_closing() {
-                return;
-            }
-            let part = stream.octets.min(CHAIN_BYTES_MAX);
-            let chained = batch
-                .chain_room(socket)
-                .is_some_and(|out| out.chain(&stream.image, stream.offset, part));
-            if !chained {
-                return socket.close();
-            }
-            batch.submit(socket);
-            batch.add_octets(part);
-            stream.octets = stream.octets.saturating_sub(part);
-            stream.offset = stream.offset.saturating_add(part);
-            if stream.octets == 0 {
-                self.stream = None;
-            }
+        if answer.persistence == http1::Persistence::Close {
+            self.end_requests();
         }
     }
 
@@ -490,23 +588,23 @@ impl Connection {
             self.progress = 0;
             return self.set_deadline(server, socket);
         }
-        self.peer_ended |= events.any(Events::PEER_ENDED);
-        self.disconnected |= events.any(Events::DISCONNECTED);
+        self.facts.note(Facts::PEER_ENDED, events.any(Events::PEER_ENDED));
+        self.facts.note(Facts::DISCONNECTED, events.any(Events::DISCONNECTED));
         if events.any(Events::COLLIDED) {
             server.counters.add(Counter::Collisions, 1);
             socket.expect_gate();
         }
-        self.overtaken |= events.any(Events::PEER_ENDED) && socket.is_gated();
+        let overtaken = events.any(Events::PEER_ENDED) && socket.is_gated();
+        self.facts.note(Facts::OVERTAKEN, overtaken);
         if events.any(Events::SENT) {
             self.progress = 0;
-        }
-        if events.any(Events::SENT) || self.is_stale {
+            // The deadline may be one from before the requests that were answered by now.
             self.set_deadline(server, socket);
         }
-        if events.any(Events::SENT) && self.stream.is_some() {
-            let mut batch = Batch::default();
-            self.stream_on(socket, &mut batch);
-            batch.count(server);
+        if events.any(Events::SENT)
+            && let Some(stream) = self.stream.take()
+        {
+            self.stream = stream.go_on(server, socket, &mut Batch::default());
         }
         if events.any(Events::TICK) && self.time_passed(server, socket) {
             return;
@@ -521,21 +619,22 @@ impl Connection {
                 // No response can be lost any more: let the peer see an end, and be gone.
                 self.end_within(server, socket, STOP_DRAIN_TICKS);
             }
-            self.last = true;
-            self.http.close();
+            self.end_requests();
         }
-        let done = self.peer_ended && !socket.is_gated() && !self.overtaken;
-        if (self.last || done) && self.stream.is_none() {
+        let peer_ended = self.facts.has(Facts::PEER_ENDED);
+        let done = peer_ended && !socket.is_gated() && !self.facts.has(Facts::OVERTAKEN);
+        if (self.facts.has(Facts::LAST) || done) && self.stream.is_none() {
             self.end(server, socket);
         }
-        if self.disconnected && self.peer_ended && socket.sends_in_flight() == 0 {
+        let disconnected = self.facts.has(Facts::DISCONNECTED);
+        if disconnected && peer_ended && socket.sends_in_flight() == 0 {
             return socket.close();
         }
         if events.any(Events::TICK) && socket.is_gated() {
             // Nothing came of the last restart: the provider may have missed it.
             socket.expect_gate();
         }
-        if self.last || self.may_answer(socket) {
+        if self.facts.has(Facts::LAST) || self.may_answer(socket) {
             socket.restart_receive();
         }
         self.set_deadline(server, socket);
@@ -547,9 +646,10 @@ impl Connection {
         if events.any(Events::COLLIDED) {
             socket.expect_gate();
         }
-        self.peer_ended |= events.any(Events::PEER_ENDED);
-        self.overtaken |= events.any(Events::PEER_ENDED) && socket.is_gated();
-        let gone = self.peer_ended && !socket.is_gated();
+        self.facts.note(Facts::PEER_ENDED, events.any(Events::PEER_ENDED));
+        let overtaken = events.any(Events::PEER_ENDED) && socket.is_gated();
+        self.facts.note(Facts::OVERTAKEN, overtaken);
+        let gone = self.facts.has(Facts::PEER_ENDED) && !socket.is_gated();
         let overdue = socket.mark().passed(server.clock.ticks());
         if overdue {
             server.held_in_vain(self.peer);
@@ -560,6 +660,7 @@ impl Connection {
     }
 
     /// Our end: no more requests, our side shut behind the last response; the rest is drained.
+    #[cold]
     fn end(&mut self, server: &Server, socket: &mut Socket<'_, Server>) {
         self.end_within(server, socket, server.timeouts.linger());
     }
@@ -568,112 +669,10 @@ impl Connection {
         if self.end_deadline != 0 {
             return;
         }
-        self.last = true;
-        self.http.close();
+        self.end_requests();
         self.head = None;
         self.end_deadline = server.clock.ticks().saturating_add(ticks).max(1);
-        self.lingers = !socket.disconnect();
-        self.disconnected |= self.lingers;
-    }
-
-    /// A deadline may have passed; true when the connection was closed for it.
-    fn time_passed(&mut self, server: &Server, socket: &mut Socket<'_, Server>) -> bool {
-        let now = server.clock.ticks();
-        if !socket.mark().passed(now) {
-            return false;
-        }
-        let overdue = |deadline: u32| deadline != 0 && deadline <= now;
-        if server.stop_passed(now) {
-            socket.close();
-        } else if self.is_sending(socket) {
-            // It may be another deadline that has passed: that of a restart.
-            if self.send_deadline(&server.timeouts, socket) <= now {
-                server.reject(self.peer, Reason::TimerSend, 0, &[]);
-                socket.close();
-            }
-        } else if overdue(self.end_deadline) {
-            socket.close();
-        } else if overdue(self.request_deadline) {
-            let reason = if self.in_content { Reason::TimerContent } else { Reason::TimerHead };
-            let head = self.head.as_deref().unwrap_or_default();
-            server.reject(self.peer, reason, http1::Status::RequestTimeout.code(), head);
-            (self.held, self.held_by, self.asked) = (None, None, None);
-            let mut batch = Batch::default();
-            let site = server.sites.current();
-            if let Some(answer) = answer::error(site.view(), http1::Status::RequestTimeout) {
-                self.put(server, &site, socket, &mut batch, answer);
-            }
-            batch.submit(socket);
-            batch.count(server);
-        } else if self.end_deadline == 0 && !socket.is_gated() {
-            if !self.overtaken {
-                server.reject(self.peer, Reason::TimerIdle, 0, &[]);
-            }
-            self.last = true;
-        }
-        socket.is_closing()
-    }
-
-    /// Stores the deadline of the situation the connection is in now.
-    fn set_deadline(&mut self, server: &Server, socket: &Socket<'_, Server>) {
-        self.is_stale = false;
-        let now = server.clock.ticks();
-        let timeouts = &server.timeouts;
-        self.set_request_deadline(timeouts, now);
-        if self.lingers && socket.sends_in_flight() == 0 {
-            self.end_deadline = self.end_deadline.min(now.saturating_add(LINGER_TICKS)).max(1);
-        }
-        let is_sending = self.is_sending(socket);
-        self.progress = match self.progress {
-            _ if !is_sending => 0,
-            0 => now.max(1),
-            progress => progress,
-        };
-        if is_sending && self.end_deadline != 0 {
-            // The peer has all its time to read the last response, and then to end.
-            self.end_deadline = now.saturating_add(timeouts.linger()).max(1);
-        }
-        let deadline = if is_sending {
-            self.send_deadline(timeouts, socket)
-        } else if self.end_deadline != 0 {
-            self.end_deadline
-        } else if self.request_deadline != 0 {
-            self.request_deadline
-        } else {
-            now.saturating_add(match (self.overtaken, self.ticket.is_refusing()) {
-                (true, _) => OVERTAKEN_TICKS,
-                (false, true) => timeouts.linger(),
-                (false, false) => timeouts.idle(),
-            })
-        };
-        let is_waiting_for_octets = socket.is_gated() && self.may_answer(socket);
-        if is_waiting_for_octets {
-            // A restart that the provider took for one that was not needed is asked for again.
-            socket.mark().set(deadline.min(now.saturating_add(1)).min(server.stop_deadline()));
-        } else if is_sending || self.request_deadline != 0 || self.end_deadline != 0 {
-            socket.mark().set(deadline.min(server.stop_deadline()));
-        } else {
-            socket.mark().set_idle(deadline.min(server.stop_deadline()));
-        }
-    }
-
-    fn is_sending(&self, socket: &Socket<'_, Server>) -> bool {
-        self.stream.is_some() || socket.sends_in_flight() > 0
-    }
-
-    /// Tick by which the peer must have read some of what is being sent.
-    fn send_deadline(&self, timeouts: &Timeouts, socket: &Socket<'_, Server>) -> u32 {
-        self.progress.saturating_add(timeouts.send(socket.octets_in_flight()))
-    }
-
-    fn set_request_deadline(&mut self, timeouts: &Timeouts, now: u32) {
-        let in_content = self.held.is_some();
-        if self.http.is_idle() && !in_content {
-            self.request_deadline = 0;
-        } else if self.request_deadline == 0 {
-            let timeout = if in_content { timeouts.content() } else { timeouts.head() };
-            self.request_deadline = now.saturating_add(timeout).max(1);
-        }
-        self.in_content = in_content;
+        let lingers = !socket.disconnect();
+        self.facts.note(Facts(Facts::LINGERS.0 | Facts::DISCONNECTED.0), lingers);
     }
 }

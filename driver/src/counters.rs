@@ -38,14 +38,17 @@ impl CounterSets {
 
     /// Counts on the processor that runs this code. IRQL <= DISPATCH.
     pub fn add(&self, counter: Counter, count: u64) {
-        if let Some(set) = self.here() {
+        if let Some(set) = self.of(processor::current()) {
             set.add(counter, count);
         }
     }
 
-    /// The counters of the processor that runs this code. IRQL <= DISPATCH.
-    pub fn here(&self) -> Option<&Set> {
-        self.sets.get(processor::current().checked_rem(self.sets.len())?)
+    /// The counters of a processor. IRQL <= DISPATCH.
+    #[inline]
+    pub fn of(&self, processor: usize) -> Option<&Set> {
+        // One that came after the start has the first one's.
+        let at = if processor < self.sets.len() { processor } else { 0 };
+        self.sets.get(at)
     }
 
     /// Sums over all processors; gauges are left at zero.
@@ -57,6 +60,16 @@ impl CounterSets {
                 values.fold(0, |sum: u64, value| sum.wrapping_add(value.load(Ordering::Relaxed)));
             counters.set(*counter, sum);
         }
+        // Not counted on their own: every response answers one.
+        let requests = [
+            Counter::Responses2xx,
+            Counter::Responses3xx,
+            Counter::Responses4xx,
+            Counter::Responses5xx,
+        ];
+        let requests =
+            requests.into_iter().fold(0, |sum: u64, class| sum.wrapping_add(counters.get(class)));
+        counters.set(Counter::Requests, requests);
         counters
     }
 }

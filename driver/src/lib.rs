@@ -16,6 +16,7 @@
 //! | [`answer`] | one request: which prepared response |
 //! | [`memo`] | which heads need no parsing |
 //! | [`batch`] | which responses leave in one send |
+//! | [`stream`] | when the next part of a large body leaves |
 //! | [`admission`] | who gets in |
 //! | [`pressure`] | who goes to make a place |
 //! | [`notices`] | which refusals are logged |
@@ -65,6 +66,7 @@ mod reports;
 pub mod ring;
 pub mod server;
 pub mod site;
+pub mod stream;
 pub mod sync;
 pub mod trace;
 

@@ -5,11 +5,13 @@
 //! it; so an equal head is answered without being parsed. Each processor has a memo of its own, at
 //! its desk.
 use arrayvec::ArrayVec;
-use http1::{Framing, Request};
+use http1::{Framing, Persistence, Request};
 use nt::{PoolSlice, Result, Tag};
 use response_cache::Site;
 
 use crate::answer::{Answer, Content};
+use crate::batch::{Class, stamp};
+use crate::clock::Clock;
 use crate::published::Derived;
 
 /// Octets of a head that is remembered at most.
@@ -22,11 +24,15 @@ const KEY_BYTES: usize = 32;
 /// One head.
 pub struct Known {
     head: ArrayVec<u8, HEAD_BYTES_MAX>,
-    /// What is sent, with a Date of no meaning; empty when it is too long for this place.
+    /// What is sent; empty when it is too long for this place.
     response: ArrayVec<u8, RESPONSE_BYTES_MAX>,
     /// Where in `response` the Date stands; 0 = nowhere.
     date_offset: usize,
-    status: u16,
+    /// The edition of that Date.
+    edition: u32,
+    class: Class,
+    /// The connection ends with it.
+    is_last: bool,
     /// `None` while there is no head.
     answer: Option<Answer>,
     /// The key that last found another head here.
@@ -38,25 +44,55 @@ impl Known {
         head: ArrayVec::new_const(),
         response: ArrayVec::new_const(),
         date_offset: 0,
-        status: 0,
+        edition: 0,
+        class: Class::NONE,
+        is_last: false,
         answer: None,
         missed: 0,
     };
-
-    /// Octets of the head.
-    pub fn head_bytes(&self) -> usize {
-        self.head.len()
-    }
 
     /// What was decided.
     pub fn answer(&self) -> Option<Answer> {
         self.answer
     }
 
-    /// The whole response, where in it the Date is to be stamped (0 = nowhere), and its status;
-    /// `None` when it is too long to be held here.
-    pub fn response(&self) -> Option<(&[u8], usize, u16)> {
-        (!self.response.is_empty()).then_some((&self.response, self.date_offset, self.status))
+    /// The same, with the current Date.
+    #[inline]
+    pub fn at_present(&mut self, clock: &Clock) -> &Known {
+        if self.edition != clock.edition() {
+            self.stamp(clock);
+        }
+        self
+    }
+
+    /// The whole response; `None` when it is too long to be held here.
+    #[inline]
+    pub fn response(&self) -> Option<&[u8]> {
+        (!self.response.is_empty()).then_some(&self.response)
+    }
+
+    /// The response's class.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// True when the connection ends with it.
+    pub fn is_last(&self) -> bool {
+        self.is_last
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn stamp(&mut self, clock: &Clock) {
+        self.edition = stamp(&mut self.response, self.date_offset, clock);
+    }
+
+    /// What follows the head in `input`, if that begins with it.
+    #[inline]
+    fn behind<'i>(&self, input: &'i [u8]) -> Option<&'i [u8]> {
+        self.answer?;
+        let (head, behind) = input.split_at_checked(self.head.len())?;
+        (head == self.head.as_slice()).then_some(behind)
     }
 
     fn learn(&mut self, site: Site<'_>, head: &[u8], answer: Answer) {
@@ -72,7 +108,9 @@ impl Known {
         if parts.iter().any(|part| self.response.try_extend_from_slice(part).is_err()) {
             self.response.clear();
         }
-        (self.date_offset, self.status) = (prepared.date_offset, prepared.status);
+        (self.date_offset, self.class) = (prepared.date_offset, Class::of(prepared.status));
+        self.edition = 0;
+        self.is_last = answer.persistence == Persistence::Close;
         self.answer = Some(answer);
     }
 }
@@ -92,12 +130,30 @@ impl Memo {
         Ok(Memo { known: PoolSlice::from_fn(Tag::Server, heads, |_| Known::EMPTY)? })
     }
 
-    /// The head that `input` begins with, if it is known.
+    /// True when nothing is ever remembered.
     #[inline]
-    pub fn find(&self, input: &[u8]) -> Option<&Known> {
-        let known = self.known.get(self.place(key(input)?)?)?;
-        let is_equal = known.answer.is_some() && input.starts_with(&known.head);
-        is_equal.then_some(known)
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// The head that `input` begins with, if it is known, and what follows it. `last` is where the
+    /// connection's last one was, for a client repeats itself.
+    #[inline]
+    pub fn find<'i>(&mut self, last: &mut u16, input: &'i [u8]) -> Option<(&mut Known, &'i [u8])> {
+        let place = usize::from(*last);
+        if let Some(behind) = self.known.get(place).and_then(|known| known.behind(input)) {
+            return Some((self.known.get_mut(place)?, behind));
+        }
+        self.search(last, input)
+    }
+
+    #[inline(never)]
+    fn search<'i>(&mut self, last: &mut u16, input: &'i [u8]) -> Option<(&mut Known, &'i [u8])> {
+        let place = self.place(key(input)?)?;
+        let known = self.known.get_mut(place)?;
+        let behind = known.behind(input)?;
+        *last = u16::try_from(place).unwrap_or(0);
+        Some((known, behind))
     }
 
     /// Notes that `input` had to be parsed. A head that comes twice running to its place is
@@ -112,8 +168,11 @@ impl Memo {
         }
     }
 
+    /// The high half of the key, scaled to how many there are.
+    #[inline]
     fn place(&self, key: u64) -> Option<usize> {
-        usize::try_from(key.wrapping_shr(32)).ok()?.checked_rem(self.known.len())
+        let count = u64::try_from(self.known.len()).ok()?;
+        usize::try_from(key.wrapping_shr(32).wrapping_mul(count).wrapping_shr(32)).ok()
     }
 }
 

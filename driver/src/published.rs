@@ -23,6 +23,8 @@ pub struct Desk<T, D> {
     epoch: u64,
     value: PoolArc<T>,
     derived: D,
+    /// Between what two processors write there is more than a cache line.
+    _apart: [u64; 16],
 }
 
 /// The value, and every processor's desk. Every call: IRQL <= DISPATCH, any thread.
@@ -47,8 +49,14 @@ impl<T, D: Derived> Published<T, D> {
         processors: usize,
         derived: impl Fn() -> Result<D>,
     ) -> Result<Published<T, D>> {
-        let desk =
-            |_| Ok(TryCell::new(Desk { epoch: 0, value: value.clone(), derived: derived()? }));
+        let desk = |_| {
+            Ok(TryCell::new(Desk {
+                epoch: 0,
+                value: value.clone(),
+                derived: derived()?,
+                _apart: [0; _],
+            }))
+        };
         Ok(Published {
             desks: PoolSlice::try_from_fn(Tag::Server, processors, desk)?,
             current: SpinLock::new(value),
@@ -68,7 +76,8 @@ impl<T, D: Derived> Published<T, D> {
     /// Begins a turn on a processor: one value until its end, whatever is published meanwhile.
     #[inline]
     pub fn turn(&self, processor: usize) -> Turn<'_, T, D> {
-        let at = processor.checked_rem(self.desks.len()).unwrap_or(0);
+        // One that came after the start has the first one's.
+        let at = if processor < self.desks.len() { processor } else { 0 };
         match self.desks.get(at).and_then(TryCell::try_take) {
             Some(mut desk) => {
                 if desk.epoch != self.epoch.load(Ordering::Acquire) {

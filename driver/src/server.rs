@@ -278,13 +278,15 @@ impl Client for Server {
         self.refused(remote, Refused { reason: Reason::Crowded, first: false }, false);
     }
 
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
     fn receive(
         &self,
         connection: &mut Connection,
         socket: &mut Socket<'_, Server>,
         indication: &mut Indication<'_>,
-    ) {
-        connection.receive(self, socket, indication);
+    ) -> Events {
+        connection.receive(self, socket, indication)
     }
 
     fn happened(

@@ -57,7 +57,13 @@ impl PinnedSite {
     /// A view to look things up in.
     #[inline]
     pub fn view(&self) -> Site<'_> {
-        Site::new(&self.image, self.layout)
+        Site::new(&self.image, &self.layout)
+    }
+
+    /// Identifies the content.
+    #[inline]
+    pub fn generation(&self) -> u64 {
+        self.layout.generation()
     }
 
     /// Before it is published: the names of its health endpoints get their places in `table`, which

@@ -69,7 +69,7 @@ fn generation_of(path: &str, response: &Response) -> u8 {
 fn tag_of(path: &str, generation: u8) -> String {
     use response_cache::{Layout, Limits, Site};
     let layout = Layout::validate(image(generation), &Limits::DEFAULT).unwrap();
-    let site = Site::new(image(generation), layout);
+    let site = Site::new(image(generation), &layout);
     let entry = site.lookup(b"", path.as_bytes()).unwrap();
     let tag = site.entity_tag(site.response(entry, 0).unwrap());
     String::from_utf8(tag.to_vec()).unwrap()

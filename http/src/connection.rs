@@ -2,7 +2,8 @@
 
 use crate::framing::{Content, Progress};
 use crate::head::HeadScan;
-use crate::{Limits, Persistence, Rejection, Request};
+use crate::scan;
+use crate::{Framing, Limits, Persistence, Rejection, Request};
 
 /// What one call of [`Connection::receive`] came to. `consumed` counts octets of its input that
 /// are done with; what follows them is to be presented to the next call.
@@ -94,10 +95,30 @@ impl Connection {
         self.phase = Phase::Closed;
     }
 
+    /// The usual case of [`Connection::receive`], in a hurry: a request that `input` begins with,
+    /// whole, and written as nearly all are. `None` means nothing; nothing has changed then.
+    #[allow(clippy::inline_always, reason = "a request is moved about otherwise")]
+    #[inline(always)]
+    pub fn receive_usual<'b>(
+        &mut self,
+        limits: &Limits,
+        input: &'b [u8],
+    ) -> Option<(usize, Request<'b>)> {
+        if !self.is_at_start() {
+            return None;
+        }
+        let (consumed, request) = scan::read(limits, input)?;
+        if request.framing != Framing::None || request.persistence != Persistence::KeepAlive {
+            self.goes_on_after(request.framing, request.persistence);
+        }
+        Some((consumed, request))
+    }
+
     /// Takes contiguous octets, as far as the next step. Call again with what is behind `consumed`
     /// until the step is [`Step::Incomplete`] or [`Step::Closed`].
     ///
     /// `limits` are to be the same in every call.
+    #[inline(never)]
     pub fn receive<'b>(&mut self, limits: &Limits, input: &'b [u8]) -> Step<'b> {
         let Phase::Head(scan) = &mut self.phase else {
             return self.receive_content(limits, input);
@@ -106,15 +127,21 @@ impl Connection {
         let pending = input.get(skipped..).unwrap_or(&[]);
         match scan.receive(limits, pending) {
             Ok(Some((length, request))) => {
-                self.phase = match (Content::new(request.framing), request.persistence) {
-                    (Some(content), persistence) => Phase::Content { content, persistence },
-                    (None, persistence) => Phase::after(persistence),
-                };
+                self.goes_on_after(request.framing, request.persistence);
                 Step::Request { consumed: skipped.saturating_add(length), request }
             }
             Ok(None) => Step::Incomplete { consumed: skipped },
             Err(rejection) => self.reject(input, rejection),
         }
+    }
+
+    /// What follows a request.
+    #[inline(never)]
+    fn goes_on_after(&mut self, framing: Framing, persistence: Persistence) {
+        self.phase = match Content::new(framing) {
+            Some(content) => Phase::Content { content, persistence },
+            None => Phase::after(persistence),
+        };
     }
 
     /// What is not a head: content, or octets that nobody asked for any more.

@@ -55,6 +55,23 @@ pub(crate) const fn is_tchar(octet: u8) -> bool {
         )
 }
 
+/// The same as a table, for every octet of a name is looked at in each request.
+pub(crate) fn is_token_octet(octet: u8) -> bool {
+    TOKEN_OCTETS.get(usize::from(octet)) == Some(&true)
+}
+
+// Constant evaluation: an index out of bounds would not compile.
+#[allow(clippy::indexing_slicing, clippy::as_conversions)]
+static TOKEN_OCTETS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0_u8;
+    while let Some(next) = octet.checked_add(1) {
+        table[octet as usize] = is_tchar(octet);
+        octet = next;
+    }
+    table
+};
+
 /// What Transfer-Encoding has said so far, over all its lines.
 #[derive(Clone, Copy)]
 #[allow(clippy::struct_excessive_bools)] // Four independent observations, combined in `coded`.
@@ -72,6 +89,8 @@ struct Codings {
 pub(crate) struct Fields<'b> {
     pub(crate) host: Option<&'b [u8]>,
     pub(crate) selectors: Selectors<'b>,
+    /// One of the fields below was there.
+    decides: bool,
     length: Option<u64>,
     codings: Codings,
     close: bool,
@@ -81,10 +100,11 @@ pub(crate) struct Fields<'b> {
 }
 
 impl<'b> Fields<'b> {
-    pub(crate) const fn new(head: &'b [u8]) -> Self {
+    pub(crate) const fn new() -> Self {
         Fields {
             host: None,
-            selectors: Selectors::new(head),
+            selectors: Selectors::NONE,
+            decides: false,
             length: None,
             codings: Codings {
                 present: false,
@@ -99,18 +119,25 @@ impl<'b> Fields<'b> {
         }
     }
 
-    /// Takes one field line. Host is in every request; the others stay out of its way.
+    /// Takes one field line. Length and first letter of the name tell nearly every field apart that
+    /// decides nothing.
     #[inline]
     pub(crate) fn take(&mut self, name: &[u8], value: &'b [u8]) -> Result<(), Rejection> {
-        if is_named(name, b"host") {
-            return self.take_host(value);
+        match (name.len(), name.first().copied().unwrap_or(0) | CASE_BIT) {
+            (4, _) if is_named(name, b"host") => self.take_host(value),
+            (5, b'r')
+            | (6, b'e')
+            | (8 | 13 | 17 | 19, b'i')
+            | (10 | 14, b'c')
+            | (15, b'a')
+            | (17, b't') => self.take_other(name, value),
+            _ => Ok(()),
         }
-        self.take_other(name, value)
     }
 
-    /// Length and first letter of the name tell nearly every field apart that decides nothing.
     #[inline(never)]
     fn take_other(&mut self, name: &[u8], value: &[u8]) -> Result<(), Rejection> {
+        self.decides = true;
         match (name.len(), name.first().copied().unwrap_or(0) | CASE_BIT) {
             (5, b'r') if is_named(name, b"range") => self.selectors.note(Selector::Range),
             (6, b'e') if is_named(name, b"expect") => self.take_expect(value),
@@ -201,7 +228,11 @@ impl<'b> Fields<'b> {
     }
 
     /// RFC 9112 section 6.3. Whatever could be framed in two ways is an error.
+    #[inline]
     pub(crate) fn framing(&self, version: Version, limits: &Limits) -> Result<Framing, Rejection> {
+        if !self.decides {
+            return Ok(Framing::None);
+        }
         if self.codings.present {
             return self.coded(version);
         }
@@ -233,6 +264,7 @@ impl<'b> Fields<'b> {
     /// RFC 9112 section 9.3: "close" wins, 1.1 persists, 1.0 persists if asked.
     pub(crate) const fn persistence(&self, version: Version) -> Persistence {
         match version {
+            Version::Http11 if !self.decides => Persistence::KeepAlive,
             _ if self.close => Persistence::Close,
             Version::Http10 if !self.keep_alive => Persistence::Close,
             _ => Persistence::KeepAlive,
@@ -240,12 +272,13 @@ impl<'b> Fields<'b> {
     }
 
     /// RFC 9110 section 10.1.1: ignored from 1.0 clients, and where there is nothing to wait with.
+    #[inline]
     pub(crate) fn expectation(
         &self,
         version: Version,
         framing: Framing,
     ) -> Result<Expectation, Rejection> {
-        if version == Version::Http10 {
+        if version == Version::Http10 || !self.decides {
             return Ok(Expectation::None);
         }
         if self.expect_unknown {

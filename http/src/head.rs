@@ -37,7 +37,7 @@ pub enum Method {
 }
 
 impl Method {
-    fn from_token(token: &[u8]) -> Method {
+    pub(crate) fn from_token(token: &[u8]) -> Method {
         match token {
             b"GET" => Method::Get,
             b"HEAD" => Method::Head,
@@ -139,19 +139,11 @@ impl HeadScan {
 
     /// Looks at a head and what follows it: how long it is and what it says, or nothing while it is
     /// not complete.
-    #[inline]
     pub(crate) fn receive<'b>(
         &mut self,
         limits: &Limits,
         input: &'b [u8],
     ) -> Result<Option<(usize, Request<'b>)>, Rejection> {
-        if self.is_empty() {
-            match parse_at_once(limits, input) {
-                Ok(found) => return Ok(Some(found)),
-                Err(Some(rejection)) => return Err(rejection),
-                Err(None) => {}
-            }
-        }
         let Some(length) = self.search(limits, input)? else { return Ok(None) };
         parse(limits, input.get(..length).unwrap_or(input)).map(Some)
     }
@@ -240,18 +232,13 @@ impl HeadScan {
 
 /// The request line (RFC 9112 section 3).
 #[derive(Clone, Copy)]
-struct RequestLine<'b> {
-    method: Method,
-    target: Target<'b>,
-    version: Version,
+pub(crate) struct RequestLine<'b> {
+    pub(crate) method: Method,
+    pub(crate) target: Target<'b>,
+    pub(crate) version: Version,
 }
 
 impl<'b> RequestLine<'b> {
-    #[allow(
-        clippy::inline_always,
-        reason = "it is moved about otherwise, for the cold caller's sake"
-    )]
-    #[inline(always)]
     fn new(
         limits: &Limits,
         method: &[u8],
@@ -313,59 +300,33 @@ fn parse<'b>(limits: &Limits, head: &'b [u8]) -> Result<(usize, Request<'b>), Re
     }
 }
 
-/// Reads a head at the start of `input` without searching for its end first, which is half of the
-/// work. `Err(None)` says nothing at all: only a head that is complete, short and well formed is
-/// read so, and then the search would have come to the same.
-#[inline]
-fn parse_at_once<'b>(
-    limits: &Limits,
-    input: &'b [u8],
-) -> Result<(usize, Request<'b>), Option<Rejection>> {
-    // httparse skips any number of empty lines.
-    if matches!(input, [b'\r' | b'\n', ..]) {
-        return Err(None);
-    }
-    // A head as short as that has no line, and no target, over its limit.
-    let bytes_max = limits.target_bytes_max.min(limits.field_line_bytes_max);
-    parse_whole(limits, input.get(..bytes_max.min(limits.head_bytes_max)).unwrap_or(input))
-}
-
-/// `Err(None)` where httparse refused the head or has not seen its end: what is wrong with it, if
-/// anything is, is not known from that.
+/// `Err(None)` where httparse refused the head: what is wrong with it, if anything is, is not known
+/// from that. The search has seen that every line ends with CRLF, which httparse does not ask for.
 // Its own frame: the field lines are 2 KiB of stack that nobody else has to carry.
 #[inline(never)]
 fn parse_whole<'b>(
     limits: &Limits,
-    input: &'b [u8],
+    head: &'b [u8],
 ) -> Result<(usize, Request<'b>), Option<Rejection>> {
     let mut storage = [const { MaybeUninit::uninit() }; FIELD_LINES_MAX];
     let mut parsed = httparse::Request::new(&mut []);
-    let Ok(Parsed::Complete(length)) = parsed.parse_with_uninit_headers(input, &mut storage) else {
+    let Ok(Parsed::Complete(length)) = parsed.parse_with_uninit_headers(head, &mut storage) else {
         return Err(None);
     };
-    let head = input.get(..length).unwrap_or(input);
     // A complete request has all its parts.
     let (method, target) = (parsed.method.ok_or(None)?, parsed.path.ok_or(None)?);
     let minor = parsed.version.ok_or(None)?;
-    if !all_lines_end_with_crlf(head, target, parsed.headers) {
-        return Err(None);
-    }
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     let line = RequestLine::new(limits, method.as_bytes(), target.as_bytes(), version)?;
-    Ok((length, Request::new(limits, head, line, parsed.headers)?))
+    Ok((length, Request::new(limits, head, line, fields(parsed.headers)?)?))
 }
 
-/// httparse takes a bare LF for a line end, though never a bare CR. So a line ends with CRLF if a
-/// CR stands behind what it holds: behind the version, each value, and before the last octet.
-/// A value that whitespace follows is as good as refused; reading on is left to the slower way.
-fn all_lines_end_with_crlf(head: &[u8], target: &str, fields: &[httparse::Header<'_>]) -> bool {
-    const VERSION_BYTES: usize = " HTTP/1.1".len();
-    let start = head.as_ptr().addr();
-    let end = |part: &[u8]| part.as_ptr().addr().wrapping_sub(start).wrapping_add(part.len());
-    let is_cr = |at: usize| head.get(at) == Some(&b'\r');
-    is_cr(end(target.as_bytes()).wrapping_add(VERSION_BYTES))
-        && fields.iter().all(|field| is_cr(end(field.value)))
-        && is_cr(head.len().wrapping_sub(2))
+fn fields<'b>(lines: &[httparse::Header<'b>]) -> Result<Fields<'b>, Rejection> {
+    let mut fields = Fields::new();
+    for line in lines {
+        fields.take(line.name.as_bytes(), line.value)?;
+    }
+    Ok(fields)
 }
 
 /// What httparse refuses and we need not (HTTP/1.2), or the reason why it is wrong.
@@ -379,30 +340,27 @@ fn parse_in_parts<'b>(limits: &Limits, head: &'b [u8]) -> Result<Request<'b>, Re
     let rest = rest.ok_or(BAD_LINE)?;
     let mut storage = [EMPTY_HEADER; FIELD_LINES_MAX];
     match httparse::parse_headers(rest, &mut storage) {
-        Ok(Parsed::Complete((length, fields))) if length == rest.len() => {
-            Request::new(limits, head, line, fields)
+        Ok(Parsed::Complete((length, lines))) if length == rest.len() => {
+            Request::new(limits, head, line, fields(lines)?)
         }
         _ => Err(BAD_FIELD),
     }
 }
 
 impl<'b> Request<'b> {
+    #[allow(clippy::needless_pass_by_value, reason = "what is taken from it would be copied")]
     #[allow(
         clippy::inline_always,
         reason = "it is moved about otherwise, for the cold caller's sake"
     )]
     #[inline(always)]
-    fn new(
+    pub(crate) fn new(
         limits: &Limits,
         head: &'b [u8],
         line: RequestLine<'b>,
-        lines: &[httparse::Header<'b>],
+        fields: Fields<'b>,
     ) -> Result<Self, Rejection> {
         let RequestLine { method, target, version } = line;
-        let mut fields = Fields::new(head);
-        for line in lines {
-            fields.take(line.name.as_bytes(), line.value)?;
-        }
         // A 1.1 client sends Host even where the target overrides it (RFC 9112 section 3.2).
         let host = match (fields.host, version) {
             (Some(host), _) => host,
@@ -418,7 +376,7 @@ impl<'b> Request<'b> {
             persistence: fields.persistence(version),
             framing,
             expectation: fields.expectation(version, framing)?,
-            selectors: fields.selectors,
+            selectors: fields.selectors.of(head),
         })
     }
 }

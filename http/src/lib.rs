@@ -37,6 +37,7 @@ mod framing;
 mod head;
 mod limits;
 mod range;
+mod scan;
 mod selectors;
 mod status;
 mod target;

@@ -54,9 +54,12 @@ pub struct Selectors<'b> {
 }
 
 impl<'b> Selectors<'b> {
-    /// `head` is a whole head whose lines are known to be well formed.
-    pub(crate) const fn new(head: &'b [u8]) -> Self {
-        Selectors { head, present: 0 }
+    /// Of no head yet.
+    pub(crate) const NONE: Self = Selectors { head: &[], present: 0 };
+
+    /// The same, in `head`: a whole head whose lines are known to be well formed.
+    pub(crate) const fn of(self, head: &'b [u8]) -> Self {
+        Selectors { head, ..self }
     }
 
     pub(crate) const fn note(&mut self, selector: Selector) {

@@ -87,6 +87,7 @@ impl<'b> Target<'b> {
 
     /// The host that the target names, without its port; it overrides the Host field
     /// (RFC 9112 section 3.2.2).
+    #[inline]
     pub(crate) fn host(&self) -> Option<&'b [u8]> {
         match self {
             Target::Absolute { authority, .. } | Target::Authority(authority) => host_of(authority),
@@ -252,7 +253,7 @@ fn port_of(colon_and_port: &[u8]) -> Option<&[u8]> {
     is_port(port).then_some(port)
 }
 
-fn is_port(port: &[u8]) -> bool {
+pub(crate) fn is_port(port: &[u8]) -> bool {
     let mut number = 0_u32;
     for octet in port {
         let digit = octet.wrapping_sub(b'0');
@@ -278,7 +279,7 @@ fn is_escaped_reg_name(host: &[u8]) -> bool {
 }
 
 /// `unreserved` and `sub-delims` of RFC 3986; a table, because Host is looked at in each request.
-fn is_reg_name_octet(octet: u8) -> bool {
+pub(crate) fn is_reg_name_octet(octet: u8) -> bool {
     REG_NAME_OCTETS.get(usize::from(octet)) == Some(&true)
 }
 

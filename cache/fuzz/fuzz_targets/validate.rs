@@ -16,7 +16,7 @@ const HEADER_BYTES: usize = 128;
 
 fuzz_target!(|image: &[u8]| {
     let Ok(layout) = Layout::validate(image, &Limits::default()) else { return };
-    let site = Site::new(image, layout);
+    let site = Site::new(image, &layout);
     for entry in site.entries() {
         assert_eq!(site.lookup(site.host(entry), site.path(entry)), Some(entry));
         for variant in 0..site.variants(entry) {

@@ -70,7 +70,7 @@ pub(crate) struct Variant {
 impl Inventory {
     /// Of the image that `layout` was validated from.
     pub(crate) fn of(image: &[u8], layout: Layout) -> Inventory {
-        let site = Site::new(image, layout);
+        let site = Site::new(image, &layout);
         let mut entries: Vec<Line> = site.entries().map(|entry| line(&site, entry)).collect();
         entries.sort_by(|a, b| (&a.host, &a.path).cmp(&(&b.host, &b.path)));
         Inventory {

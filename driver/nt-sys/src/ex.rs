@@ -18,15 +18,39 @@ pub type EX_DELETE_LOOKASIDE_LIST_EX = crate::callback!((*mut LOOKASIDE_LIST_EX)
 /// # Safety
 /// `list` is initialised and not deleted. IRQL <= DISPATCH.
 pub unsafe fn ExAllocateFromLookasideListEx(list: *mut LOOKASIDE_LIST_EX) -> PVOID {
+    // SAFETY: the caller's.
+    let kept = unsafe { take_kept(list) };
+    if !kept.is_null() {
+        return kept;
+    }
+    // SAFETY: the caller's.
+    unsafe { allocate_entry(list) }
+}
+
+/// The first half of [`ExAllocateFromLookasideListEx`]: an entry that was given back, null when the
+/// list keeps none.
+///
+/// # Safety
+/// As there.
+#[inline]
+pub unsafe fn take_kept(list: *mut LOOKASIDE_LIST_EX) -> PVOID {
     let list = list.cast::<own::ex::LOOKASIDE_LIST_EX>();
     // SAFETY: the caller's: `list` is initialised; both declarations have one layout.
     let head = unsafe { &raw mut (*list).ListHead };
     // SAFETY: the caller's: `head` belongs to an initialised list.
     let entry = unsafe { ExpInterlockedPopEntrySList(head.cast()) };
-    if !entry.is_null() {
-        return entry.cast();
-    }
-    // SAFETY: as above; `Type` never changes after initialisation.
+    entry.cast()
+}
+
+/// The second half: an entry from the pool; null on failure.
+///
+/// # Safety
+/// As there.
+#[cold]
+#[inline(never)]
+pub unsafe fn allocate_entry(list: *mut LOOKASIDE_LIST_EX) -> PVOID {
+    let list = list.cast::<own::ex::LOOKASIDE_LIST_EX>();
+    // SAFETY: the caller's: `list` is initialised; `Type` never changes after initialisation.
     let kind = unsafe { (*list).Type };
     // SAFETY: as above, for `Size`.
     let size = unsafe { (*list).Size };

@@ -6,6 +6,7 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
 use nt_sys::ex::{self, LOOKASIDE_LIST_EX};
+use nt_sys::kernel_fn;
 
 use crate::pool::{self, PoolBox, Tag};
 use crate::{PoolArc, Result, Status, routines};
@@ -13,9 +14,10 @@ use crate::{PoolArc, Result, Status, routines};
 /// A lookaside list of untyped entries.
 ///
 /// L1: 16-aligned, non-paged, initialised in place in its own pool block, depth left to the
-/// kernel. L2: entries have the octets given at creation and are 16-aligned. L3: entries are
-/// uninitialised when taken. L4: entries go back to the list they came from, all of them before
-/// the list is dropped. L7: on a kernel without such lists every entry is an allocation.
+/// kernel. L2: entries have the octets given at creation and are 16-aligned. L3: an entry is
+/// uninitialised when it is new; one that was given back is as it was left, but for its first 16
+/// octets, by which the list links it. L4: entries go back to the list they came from, all of them
+/// before the list is dropped. L7: on a kernel without such lists every entry is an allocation.
 pub(crate) struct RawLookaside {
     list: Option<PoolBox<UnsafeCell<LOOKASIDE_LIST_EX>>>,
     tag: Tag,
@@ -44,6 +46,7 @@ impl RawLookaside {
     }
 
     /// Takes an uninitialised entry. IRQL <= DISPATCH.
+    #[inline]
     pub(crate) fn take(&self) -> Option<NonNull<u8>> {
         let Some(list) = &self.list else { return pool::allocate(self.tag, self.octets).ok() };
         // SAFETY: L1: initialised until dropped.
@@ -51,8 +54,27 @@ impl RawLookaside {
         NonNull::new(entry.cast())
     }
 
+    /// Takes an entry that was given back (L3), or `None`. IRQL <= DISPATCH.
+    #[inline]
+    pub(crate) fn take_kept(&self) -> Option<NonNull<u8>> {
+        // SAFETY: L1: initialised until dropped.
+        let entry = unsafe { ex::take_kept(self.list.as_ref()?.get()) };
+        NonNull::new(entry.cast())
+    }
+
+    /// Takes a new entry, which is not initialised. IRQL <= DISPATCH.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn take_new(&self) -> Option<NonNull<u8>> {
+        let Some(list) = &self.list else { return pool::allocate(self.tag, self.octets).ok() };
+        // SAFETY: L1: initialised until dropped.
+        let entry = unsafe { ex::allocate_entry(list.get()) };
+        NonNull::new(entry.cast())
+    }
+
     /// # Safety
     /// `entry` was taken from this list and is used no more (L4). IRQL <= DISPATCH.
+    #[inline]
     pub(crate) unsafe fn give(&self, entry: NonNull<u8>) {
         match &self.list {
             // SAFETY: the caller's, and L1.
@@ -60,8 +82,21 @@ impl RawLookaside {
                 ex::ExFreeToLookasideListEx(list.get(), entry.as_ptr().cast());
             },
             // SAFETY: the caller's, and L7.
-            None => unsafe { pool::free(entry, self.tag) },
+            None => unsafe { give_to_pool(entry, self) },
         }
+    }
+}
+
+kernel_fn! {
+    /// In the kernel's convention, so that a completion routine that may come here saves no
+    /// registers for it on hosts where that convention is not the usual one.
+    #[cold]
+    #[inline(never)]
+    unsafe fn give_to_pool(entry: NonNull<u8>, list: *const RawLookaside) {
+        // SAFETY: the caller's: the entry's list.
+        let tag = unsafe { (*list).tag };
+        // SAFETY: the caller's.
+        unsafe { pool::free(entry, tag) };
     }
 }
 

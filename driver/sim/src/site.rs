@@ -48,7 +48,7 @@ fn content(path: &str, generation: usize) -> Vec<u8> {
 
 fn tag(image: &[u8], path: &str) -> Option<String> {
     let layout = Layout::validate(image, &Limits::SERVED).ok()?;
-    let site = Site::new(image, layout);
+    let site = Site::new(image, &layout);
     let response = site.response(site.lookup(b"", path.as_bytes())?, 0)?;
     String::from_utf8(site.entity_tag(response).to_vec()).ok()
 }

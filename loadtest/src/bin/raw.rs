@@ -1,6 +1,7 @@
 //! The bound of any server in user mode: answers a constant to every blank line and parses nothing.
 //! One thread, one receive and one send per readable socket. Prints its address, which is the first
-//! argument or a free port of 127.0.0.1; runs until killed.
+//! argument or a free port of 127.0.0.1; runs until killed. With a second argument, `close`, every
+//! response says that its connection ends, and it does.
 
 #![forbid(unsafe_code)]
 
@@ -14,12 +15,17 @@ use mio::{Events, Interest, Poll, Token};
 const RESPONSE: &[u8] =
     b"HTTP/1.1 200 OK\r\nServer: raw\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
     Content-Length: 13\r\n\r\nHello, world!";
+/// The same where the connection ends.
+const LAST_RESPONSE: &[u8] =
+    b"HTTP/1.1 200 OK\r\nServer: raw\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+    Content-Length: 13\r\nConnection: close\r\n\r\nHello, world!";
 /// Octets received at a time.
 const BUFFER_BYTES: usize = 65_536;
 const LISTENER: Token = Token(usize::MAX);
 
 fn main() -> Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let ends = std::env::args().nth(2).is_some_and(|argument| argument == "close");
     let mut listener = TcpListener::bind(address.parse()?)?;
     println!("{}", listener.local_addr()?);
     let mut poll = Poll::new()?;
@@ -39,9 +45,15 @@ fn main() -> Result<()> {
                 accept(&listener, &poll, &mut streams)?;
             } else if let Some(place) = streams.get_mut(at)
                 && let Some(stream) = place
-                && !serve(stream, &mut buffer, &responses)
             {
-                *place = None;
+                let goes_on = if ends {
+                    !has_ended(stream, &mut buffer)
+                } else {
+                    serve(stream, &mut buffer, &responses)
+                };
+                if !goes_on {
+                    *place = None;
+                }
             }
         }
     }
@@ -59,6 +71,19 @@ fn accept(listener: &TcpListener, poll: &Poll, streams: &mut Vec<Option<TcpStrea
         streams[at] = Some(stream);
     }
     Ok(())
+}
+
+/// Answers once; true when the connection is over.
+fn has_ended(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
+    match stream.read(buffer) {
+        Ok(octets) if memchr::memmem::find(&buffer[..octets], b"\r\n\r\n").is_some() => {
+            // Who does not take it has gone.
+            let _ = stream.write_all(LAST_RESPONSE);
+            true
+        }
+        Ok(octets) => octets == 0,
+        Err(error) => error.kind() != ErrorKind::WouldBlock,
+    }
 }
 
 /// False when the connection is over.

@@ -17,6 +17,8 @@ use crate::irp::EmbeddedIrp;
 pub struct Events(u32);
 
 impl Events {
+    /// None of them.
+    pub const NONE: Events = Events(0);
     /// A send completed.
     pub const SENT: Events = Events(1 << 2);
     /// A send failed or fell short; the connection is of no more use.
@@ -170,6 +172,13 @@ impl<C: Client> Endpoint<C> {
         }
     }
 
+    /// A send completed: tells the runner. False when nobody runs the connection, or there is more
+    /// to tell; then nothing was told.
+    #[inline]
+    pub(super) fn is_run_while_sent(&self) -> bool {
+        self.owner.post_to_runner(Events::SENT.0)
+    }
+
     pub(super) fn post_closed(&self) {
         self.post(Events::CLOSED);
     }
@@ -184,6 +193,8 @@ impl<C: Client> Endpoint<C> {
     }
 
     /// Handles events until none is left, then stops being the runner.
+    #[cold]
+    #[inline(never)]
     fn run_events(&self) {
         while !self.owner.try_rest() && self.run_once() {}
     }
@@ -245,43 +256,95 @@ impl<C: Client> Endpoint<C> {
 
     /// A receive event. Returns the octets taken, or `None` when somebody else runs the
     /// connection: then nothing is taken and the runner knows.
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
     pub(super) fn receive(&self, indication: &mut Indication<'_>) -> Option<usize> {
         if !self.owner.try_run() {
-            self.post(Events::COLLIDED);
+            self.collide();
             return None;
         }
+        // SAFETY: O1: this thread is the runner.
+        let own = unsafe { &mut *self.own.get() };
+        let mut known = Events::NONE;
+        if !own.link.is_closing() {
+            known = self.show(own, indication);
+            if indication.left() > 0 {
+                self.offer_rest(indication);
+                known = Events::NONE;
+            }
+        }
+        // What the client knows of is not told it: a send that completed while it was submitted.
+        if !self.owner.try_rest_knowing(known.0) {
+            self.run_events();
+        }
+        Some(indication.consumed())
+    }
+
+    /// Shows the client what was received; returns the events that tell it nothing any more.
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    fn show(&self, own: &mut Own<C>, indication: &mut Indication<'_>) -> Events {
+        own.link.receive_began();
+        let (state, mut socket) = self.split(own);
+        self.provider().client().receive(state, &mut socket, indication)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn collide(&self) {
+        self.post(Events::COLLIDED);
+    }
+
+    /// Octets were left: they are shown again as long as sends that completed meanwhile may have
+    /// made room for them.
+    #[cold]
+    #[inline(never)]
+    fn offer_rest(&self, indication: &mut Indication<'_>) {
         loop {
             // SAFETY: O1: this thread is the runner.
             let own = unsafe { &mut *self.own.get() };
             if own.link.is_closing() {
-                break;
-            }
-            own.link.receive_began();
-            let (state, mut socket) = self.split(own);
-            self.provider().client().receive(state, &mut socket, indication);
-            if indication.consumed() == indication.total() {
-                break;
+                return;
             }
             // The rest is not with the provider yet, but a client must not take it for nothing.
             own.link.receive_held();
-            // Sends that completed meanwhile may have made room for the rest.
             let events = self.owner.events();
             if events & Events::SENT.0 == 0 || events & Events::CLOSED.0 != 0 || !self.run_once() {
                 // SAFETY: as above.
                 unsafe { &mut *self.own.get() }.link.receive_gated();
-                break;
+                return;
+            }
+            // SAFETY: as above.
+            let own = unsafe { &mut *self.own.get() };
+            if own.link.is_closing() {
+                return;
+            }
+            // Whatever the client knows of it, the event tells it again.
+            self.show_again(own, indication);
+            if indication.left() == 0 {
+                return;
             }
         }
-        let taken = indication.consumed();
-        self.run_events();
-        Some(taken)
     }
 
+    #[cold]
+    #[inline(never)]
+    fn show_again(&self, own: &mut Own<C>, indication: &mut Indication<'_>) {
+        self.show(own, indication);
+    }
+
+    #[inline]
     fn split<'s>(&'s self, own: &'s mut Own<C>) -> (&'s mut C::State, Socket<'s, C>) {
         match &mut own.state {
             Some(state) => (state, Socket::new(self, &mut own.link)),
-            None => bug_check("live connection without state", core::ptr::from_ref(self).addr()),
+            None => self.has_no_state(),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn has_no_state(&self) -> ! {
+        bug_check("live connection without state", core::ptr::from_ref(self).addr())
     }
 
     /// The end: the close completed and no callback will come (contract rule 27).

@@ -1,6 +1,4 @@
 //! Walking received data.
-use core::marker::PhantomData;
-
 use nt_sys::mm::{self, MDL, MdlMappingNoExecute, NormalPagePriority};
 use nt_sys::wsk::{WSK_BUF, WSK_DATA_INDICATION};
 
@@ -10,33 +8,35 @@ use nt_sys::wsk::{WSK_BUF, WSK_DATA_INDICATION};
 /// lifetime stands for. V2: read only. A client consumes from the front; what it leaves, the
 /// provider keeps.
 pub struct Indication<'i> {
-    /// Octets in memory of our own, in place of a list.
-    own: Option<&'i [u8]>,
+    /// What is left of the current segment.
+    segment: &'i [u8],
+    /// Null when the octets are in memory of our own, in place of a list.
     node: *const WSK_DATA_INDICATION,
+    /// The MDL behind the current segment.
     mdl: *mut MDL,
-    /// Octets of the current MDL that are already consumed or skipped.
-    offset: usize,
-    /// Octets left in the current node.
+    /// Octets to skip from there.
+    skip: usize,
+    /// Octets of the current node behind the current segment.
+    behind: usize,
+    /// Octets not consumed, the current segment's included.
     left: usize,
-    consumed: usize,
     total: usize,
-    _of_the_callback: PhantomData<&'i [u8]>,
 }
 
 impl<'i> Indication<'i> {
     /// # Safety
     /// V1 holds for `'i`, during which nobody else maps the MDLs; `total` is the sum of the
     /// nodes' lengths.
+    #[inline]
     pub(crate) unsafe fn new(head: *const WSK_DATA_INDICATION, total: usize) -> Indication<'i> {
         let mut indication = Indication {
-            own: None,
+            segment: &[],
             node: head,
             mdl: core::ptr::null_mut(),
-            offset: 0,
-            left: 0,
-            consumed: 0,
+            skip: 0,
+            behind: 0,
+            left: total,
             total,
-            _of_the_callback: PhantomData,
         };
         indication.enter_node();
         indication
@@ -45,31 +45,57 @@ impl<'i> Indication<'i> {
     /// Octets that a receive by IRP put into our memory, which needs no mapping.
     pub(crate) fn of(octets: &'i [u8]) -> Indication<'i> {
         Indication {
-            own: Some(octets),
+            segment: octets,
             node: core::ptr::null(),
             mdl: core::ptr::null_mut(),
-            offset: 0,
+            skip: 0,
+            behind: 0,
             left: octets.len(),
-            consumed: 0,
             total: octets.len(),
-            _of_the_callback: PhantomData,
         }
     }
 
+    #[inline]
     fn enter_node(&mut self) {
-        if self.node.is_null() {
+        // SAFETY: V1; not null, as every caller sees to.
+        let WSK_BUF { Mdl, Offset, Length } = unsafe { &(*self.node).Buffer };
+        self.mdl = *Mdl;
+        self.skip = *Offset as usize;
+        self.behind = *Length;
+        self.enter_segment();
+    }
+
+    /// Makes what the MDL has of the node the current segment, unless that is nothing.
+    #[inline]
+    fn enter_segment(&mut self) {
+        if self.mdl.is_null() {
             return;
         }
         // SAFETY: V1.
-        let WSK_BUF { Mdl, Offset, Length } = unsafe { &(*self.node).Buffer };
-        self.mdl = *Mdl;
-        self.offset = *Offset as usize;
-        self.left = *Length;
+        let count = unsafe { (*self.mdl).ByteCount } as usize;
+        let octets = count.saturating_sub(self.skip).min(self.behind);
+        if octets == 0 {
+            return;
+        }
+        let priority = NormalPagePriority | MdlMappingNoExecute;
+        // SAFETY: V1; nobody else maps it (see `new`).
+        let base = unsafe { mm::MmGetSystemAddressForMdlSafe(self.mdl, priority) };
+        if base.is_null() {
+            return;
+        }
+        let first = base.cast::<u8>().wrapping_add(self.skip);
+        // SAFETY: V1: `ByteCount` octets are mapped at `base`; `skip + octets <= count`.
+        self.segment = unsafe { core::slice::from_raw_parts(first, octets) };
+        self.skip = 0;
+        self.behind -= octets;
+        // SAFETY: V1.
+        self.mdl = unsafe { (*self.mdl).Next };
     }
 
     /// Octets consumed so far.
+    #[inline]
     pub fn consumed(&self) -> usize {
-        self.consumed
+        self.total - self.left
     }
 
     /// Octets indicated.
@@ -77,51 +103,59 @@ impl<'i> Indication<'i> {
         self.total
     }
 
+    /// Octets not consumed.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
     /// The next octets, never empty; `None` at the end, or when memory cannot be mapped (then
-    /// `consumed() < total()`).
+    /// `left() > 0`).
+    #[inline]
     pub fn segment(&mut self) -> Option<&'i [u8]> {
-        if let Some(own) = self.own {
-            return own.get(self.offset..).filter(|rest| !rest.is_empty());
+        if self.segment.is_empty() {
+            self.advance();
         }
-        loop {
-            if self.left == 0 {
-                if self.node.is_null() {
-                    return None;
+        (!self.segment.is_empty()).then_some(self.segment)
+    }
+
+    /// Enters the next segment, if there is one and it can be mapped.
+    #[cold]
+    #[inline(never)]
+    fn advance(&mut self) {
+        while self.segment.is_empty() && self.left > 0 {
+            if self.behind == 0 {
+                // SAFETY: V1: the list is not over while octets are left.
+                let next = unsafe { (*self.node).Next };
+                if next.is_null() {
+                    return;
                 }
-                // SAFETY: V1.
-                self.node = unsafe { (*self.node).Next };
+                self.node = next;
                 self.enter_node();
                 continue;
             }
             if self.mdl.is_null() {
-                return None;
+                return;
             }
             // SAFETY: V1.
             let count = unsafe { (*self.mdl).ByteCount } as usize;
-            let octets = count.saturating_sub(self.offset).min(self.left);
-            if octets == 0 {
-                self.offset = self.offset.saturating_sub(count);
+            if count <= self.skip {
+                self.skip -= count;
                 // SAFETY: V1.
                 self.mdl = unsafe { (*self.mdl).Next };
                 continue;
             }
-            let priority = NormalPagePriority | MdlMappingNoExecute;
-            // SAFETY: V1; nobody else maps it (see `new`).
-            let base = unsafe { mm::MmGetSystemAddressForMdlSafe(self.mdl, priority) };
-            if base.is_null() {
-                return None;
+            self.enter_segment();
+            if self.segment.is_empty() {
+                // It cannot be mapped.
+                return;
             }
-            let first = base.cast::<u8>().wrapping_add(self.offset);
-            // SAFETY: V1: `ByteCount` octets are mapped at `base`; `offset + octets <= count`.
-            return Some(unsafe { core::slice::from_raw_parts(first, octets) });
         }
     }
 
-    /// Consumes from the front of the current segment; `octets` is at most its length.
-    pub fn consume(&mut self, octets: usize) {
-        let octets = octets.min(self.left);
-        self.offset += octets;
-        self.left -= octets;
-        self.consumed += octets;
+    /// Consumes the current segment but for its end, `rest`.
+    #[inline]
+    pub fn consume_to(&mut self, rest: &'i [u8]) {
+        self.left -= self.segment.len().saturating_sub(rest.len());
+        self.segment = rest;
     }
 }

@@ -94,13 +94,14 @@ pub trait Client: Sized + Send + Sync + 'static {
     ) -> Option<Self::State>;
     /// A connection is established, but no slot is left or memory is short; it is refused.
     fn crowded(&self, remote: &SocketAddr, id: Option<InspectId>);
-    /// Octets arrived.
+    /// Octets arrived. Returns events that need not be told if they are all there is to tell,
+    /// because what they say has been seen: [`Events::SENT`], if no send was in flight any more.
     fn receive(
         &self,
         state: &mut Self::State,
         socket: &mut Socket<'_, Self>,
         indication: &mut Indication<'_>,
-    );
+    ) -> Events;
     /// Something else happened.
     fn happened(&self, state: &mut Self::State, socket: &mut Socket<'_, Self>, events: Events);
     /// The socket is closed and its slot is free; nothing follows.

@@ -56,6 +56,16 @@ impl Owner {
         }
     }
 
+    /// Leaves events with somebody who runs the connection and has nothing else to do with it;
+    /// false when there is nobody, or more, and then nothing was left.
+    #[inline]
+    #[must_use]
+    pub(super) fn post_to_runner(&self, events: u32) -> bool {
+        let (running, told) = (LIVE | RUNNING, LIVE | RUNNING | events);
+        let (done, not) = (Ordering::AcqRel, Ordering::Relaxed);
+        self.0.compare_exchange(running, told, done, not).is_ok()
+    }
+
     /// Takes the events that are there. By the runner.
     pub(super) fn take_events(&self) -> u32 {
         self.0.fetch_and(!EVENT_BITS, Ordering::AcqRel) & EVENT_BITS
@@ -68,8 +78,15 @@ impl Owner {
 
     /// Stops being the runner unless there are events. By the runner.
     pub(super) fn try_rest(&self) -> bool {
-        let (running, resting) = (LIVE | RUNNING, LIVE);
-        let (done, not) = (Ordering::Release, Ordering::Relaxed);
+        self.try_rest_knowing(0)
+    }
+
+    /// Takes the events `known` and stops being the runner, unless those are not there, or others
+    /// are. By the runner, which has seen already what they would tell it.
+    #[inline]
+    pub(super) fn try_rest_knowing(&self, known: u32) -> bool {
+        let (running, resting) = (LIVE | RUNNING | known, LIVE);
+        let (done, not) = (Ordering::AcqRel, Ordering::Relaxed);
         self.0.compare_exchange(running, resting, done, not).is_ok()
     }
 }

@@ -268,9 +268,12 @@ impl<C: Client> Provider<C> {
         }
     }
 
-    /// The list of the processor that runs this code.
-    pub(super) fn send_list(&self) -> Option<&RawLookaside> {
-        self.send_lists.get(processor::current() % self.send_lists.len().max(1))
+    /// The list of a processor.
+    #[inline]
+    pub(super) fn send_list(&self, processor: usize) -> Option<&RawLookaside> {
+        // One that came after the start has the first one's.
+        let at = if processor < self.send_lists.len() { processor } else { 0 };
+        self.send_lists.get(at)
     }
 }
 

@@ -23,11 +23,16 @@ const COPY_PAGES: usize = 4;
 pub const CHAIN_BYTES_MAX: usize = MdlRoom::<CHAIN_PAGES>::BYTES_MAX;
 /// Octets that one send can carry by copy: what is left of three pages.
 pub const SEND_BYTES_MAX: usize = 3 * PAGE_SIZE - 832;
+#[allow(clippy::cast_possible_truncation)] // three pages
+const SEND_BYTES_U32: u32 = SEND_BYTES_MAX as u32;
 
 /// Everything of one send.
 ///
 /// W1: from [`Outgoing::seal`] until the completion routine has it back, the slot is the
 /// provider's. W2: `octets[..used]` are initialised. W3: `pinned` keeps what `chained` describes.
+/// W4: from its first use on, `contents` is initialised and `copy` describes all of `octets`; both
+/// stay so while the list keeps the slot (L3: its link is in the IRP). W5: one in the list is
+/// empty.
 #[repr(C)]
 struct Slot {
     irp: EmbeddedIrp,
@@ -56,6 +61,35 @@ pub(super) fn send_list() -> Result<RawLookaside> {
     RawLookaside::new(Tag::Send, size_of::<Slot>())
 }
 
+/// A slot that was never used (W4, W5).
+#[cold]
+#[inline(never)]
+fn new_slot(list: &RawLookaside, alone: bool) -> Option<NonNull<Slot>> {
+    let slot = list.take_new()?.cast::<Slot>();
+    let place = slot.as_ptr();
+    let contents = Contents {
+        buffer: WSK_BUF { Mdl: core::ptr::null_mut(), Offset: 0, Length: 0 },
+        endpoint: core::ptr::null(),
+        home: list,
+        used: 0,
+        chained: None,
+        chained_octets: 0,
+        pinned: None,
+        alone,
+    };
+    // SAFETY: room for a `Slot`.
+    let room = unsafe { &raw mut (*place).contents };
+    // SAFETY: inside the slot. The rest of it is written before it is read.
+    unsafe { room.write(contents) };
+    // SAFETY: inside the slot.
+    let octets = unsafe { &raw mut (*place).octets };
+    // SAFETY: inside the slot.
+    let copy = unsafe { &(*place).copy };
+    // SAFETY: the slot is non-paged; `octets` is less than three pages; no chain has this MDL.
+    unsafe { copy.describe(octets.cast(), SEND_BYTES_U32) };
+    Some(slot)
+}
+
 /// A send being built: octets copied in, then at most one part of pinned memory.
 ///
 /// IRQL <= DISPATCH. Dropped unsent, it gives its slot back.
@@ -66,24 +100,13 @@ pub struct Outgoing<C: Client> {
 
 impl<C: Client> Outgoing<C> {
     /// `list` outlives every slot taken from it: the provider owns it and is freed after its last
-    /// connection. `alone`: every send is one MDL.
+    /// connection. `alone`: every send is one MDL, which is the same for all slots of a list.
+    #[inline]
     pub(super) fn take(list: &RawLookaside, alone: bool) -> Option<Outgoing<C>> {
-        let slot = list.take()?.cast::<Slot>();
-        let place = slot.as_ptr();
-        let contents = Contents {
-            buffer: WSK_BUF { Mdl: core::ptr::null_mut(), Offset: 0, Length: 0 },
-            endpoint: core::ptr::null(),
-            home: list,
-            used: 0,
-            chained: None,
-            chained_octets: 0,
-            pinned: None,
-            alone,
+        let slot = match list.take_kept() {
+            Some(kept) => kept.cast(),
+            None => new_slot(list, alone)?,
         };
-        // SAFETY: room for a `Slot`.
-        let room = unsafe { &raw mut (*place).contents };
-        // SAFETY: inside the slot. The rest of it is written before it is read.
-        unsafe { room.write(contents) };
         Some(Outgoing { slot, _of: core::marker::PhantomData })
     }
 
@@ -114,35 +137,34 @@ impl<C: Client> Outgoing<C> {
         contents.chained.is_none() && !(contents.alone && contents.used > 0)
     }
 
-    /// Copies octets in; false (and nothing copied) when there is no room.
-    #[must_use]
-    pub fn copy(&mut self, octets: &[u8]) -> bool {
-        self.copy_in(octets).is_some()
-    }
-
-    /// As [`Outgoing::copy`]; returns the copy, to be stamped before it is sent.
+    /// Copies parts in that follow one another; returns the copy, to be stamped before it is sent.
+    /// `None` (and nothing copied) when there is no room.
     #[inline]
-    pub fn copy_in(&mut self, octets: &[u8]) -> Option<&mut [u8]> {
+    pub fn copy_parts<const N: usize>(&mut self, parts: [&[u8]; N]) -> Option<&mut [u8]> {
         let slot = self.slot();
         if slot.contents.chained.is_some() {
             return None;
         }
-        let place = slot.octets.get_mut(slot.contents.used..)?.get_mut(..octets.len())?;
-        slot.contents.used += octets.len();
-        Some(place.write_copy_of_slice(octets))
-    }
-
-    /// The octets copied in since there were `from` of them, to be stamped before they are sent.
-    pub fn copied_mut(&mut self, from: usize) -> &mut [u8] {
-        let slot = self.slot();
-        let octets = slot.octets.get_mut(from..slot.contents.used).unwrap_or_default();
-        // SAFETY: W2.
-        unsafe { core::slice::from_raw_parts_mut(octets.as_mut_ptr().cast(), octets.len()) }
-    }
-
-    /// Octets copied in so far.
-    pub fn copied(&self) -> usize {
-        self.peek().contents.used
+        let octets = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+        let place = slot.octets.get_mut(slot.contents.used..)?.get_mut(..octets)?;
+        slot.contents.used += octets;
+        let mut rest = &mut *place;
+        for part in parts {
+            let (to, behind) = rest.split_at_mut_checked(part.len())?;
+            match (&mut *to, part) {
+                // What ends nearly every head; shorter than the call of a copy.
+                ([first, second], [cr, lf]) if N > 1 => {
+                    first.write(*cr);
+                    second.write(*lf);
+                }
+                _ => {
+                    to.write_copy_of_slice(part);
+                }
+            }
+            rest = behind;
+        }
+        // SAFETY: the parts that were written are as long as the place.
+        Some(unsafe { place.assume_init_mut() })
     }
 
     /// Sends `octets` octets (1 to [`CHAIN_BYTES_MAX`]) of `pinned` from `offset` after what was
@@ -165,6 +187,7 @@ impl<C: Client> Outgoing<C> {
     }
 
     /// Builds the chain; `None` (and the slot goes back) when there is nothing to send.
+    #[inline]
     pub(super) fn seal(mut self, endpoint: *const Endpoint<C>) -> Option<SealedSend> {
         if self.is_empty() {
             return None;
@@ -174,11 +197,13 @@ impl<C: Client> Outgoing<C> {
         let chained = slot.contents.chained.map_or(core::ptr::null_mut(), NonNull::as_ptr);
         let mut first = chained;
         if slot.contents.used > 0 {
-            let base = slot.octets.as_mut_ptr().cast();
-            let used = u32::try_from(slot.contents.used).unwrap_or(0);
-            // SAFETY: the slot is non-paged; `used` is at most three pages; no chain has this MDL.
-            first = unsafe { slot.copy.describe(base, used) };
-            // SAFETY: described just now, ours until sent.
+            first = slot.copy.get();
+            // At most three pages.
+            #[allow(clippy::cast_possible_truncation)]
+            let used = slot.contents.used as u32;
+            // SAFETY: W4: described, ours until sent, and what is used is a part of it.
+            unsafe { (*first).ByteCount = used };
+            // SAFETY: as above.
             unsafe { (*first).Next = chained };
         }
         slot.contents.buffer = WSK_BUF {
@@ -229,11 +254,25 @@ impl SealedSend {
 
 /// # Safety
 /// `slot` is owned by the caller and not in flight.
+#[cold]
+#[inline(never)]
 unsafe fn release(slot: NonNull<Slot>) {
     let place = slot.as_ptr();
-    // SAFETY: the caller's; initialised in `Outgoing::take`.
+    // SAFETY: the caller's, and W4.
     let contents = unsafe { &mut (*place).contents };
-    contents.pinned = None;
+    (contents.chained, contents.chained_octets, contents.pinned) = (None, 0, None);
+    // SAFETY: the caller's; nothing is chained any more.
+    unsafe { release_copied(slot) };
+}
+
+/// # Safety
+/// `slot` is owned by the caller and not in flight; nothing is chained in it.
+#[inline]
+unsafe fn release_copied(slot: NonNull<Slot>) {
+    let place = slot.as_ptr();
+    // SAFETY: the caller's, and W4.
+    let contents = unsafe { &mut (*place).contents };
+    contents.used = 0;
     let home = contents.home;
     // SAFETY: the list outlives its slots (see `Outgoing::take`).
     let home = unsafe { &*home };
@@ -251,17 +290,49 @@ kernel_fn! {
         // SAFETY: in the completion routine.
         let (status, octets) = unsafe { outcome(irp) };
         // SAFETY: W1: the slot is ours again.
-        let wanted = unsafe { (*slot.as_ptr()).contents.buffer.Length };
+        let contents = unsafe { &raw const (*slot.as_ptr()).contents };
+        // SAFETY: as above.
+        let wanted = unsafe { (*contents).buffer.Length };
         // SAFETY: as above; set when sealed.
-        let endpoint = unsafe { (*slot.as_ptr()).contents.endpoint };
+        let endpoint = unsafe { (*contents).endpoint };
+        // SAFETY: as above.
+        let is_chained = unsafe { (*contents).chained }.is_some();
         // SAFETY: C3: the close cannot complete before this routine has returned.
         let endpoint = unsafe { &*endpoint.cast::<Endpoint<C>>() };
-        // SAFETY: W1.
-        unsafe { release(slot) };
+        if is_chained {
+            // SAFETY: W1.
+            unsafe { release_chained(slot) };
+        } else {
+            // SAFETY: W1; nothing is chained.
+            unsafe { release_copied(slot) };
+        }
         endpoint.sends.remove(wanted);
         let sent = NT_SUCCESS(status) && octets == wanted;
-        let failed = if sent { Events::SENT } else { Events::SEND_FAILED };
-        endpoint.post(Events::SENT.with(failed));
+        if !sent || !endpoint.is_run_while_sent() {
+            // SAFETY: the endpoint of the send.
+            unsafe { send_told::<C>(endpoint, sent) };
+        }
         STATUS_MORE_PROCESSING_REQUIRED
+    }
+}
+
+// Ways that are seldom gone, as functions of the kernel's convention: calling one costs the
+// completion routine no saved registers, on hosts where that convention is not the usual one.
+kernel_fn! {
+    #[cold]
+    #[inline(never)]
+    unsafe fn release_chained(slot: NonNull<Slot>) {
+        // SAFETY: the caller's.
+        unsafe { release(slot) };
+    }
+}
+
+kernel_fn! {
+    #[cold]
+    #[inline(never)]
+    unsafe fn send_told<C: Client>(endpoint: *const Endpoint<C>, sent: bool) {
+        let failed = if sent { Events::SENT } else { Events::SEND_FAILED };
+        // SAFETY: the caller's.
+        unsafe { &*endpoint }.post(Events::SENT.with(failed));
     }
 }

@@ -13,6 +13,7 @@ use super::endpoint::{Endpoint, Events};
 use super::intake::{Intake, RECEIVE_FAILED};
 use super::send::{Outgoing, send_complete};
 use crate::irp::{EmbeddedIrp, outcome};
+use crate::processor;
 
 /// The runner's view of the socket's life.
 #[allow(clippy::struct_excessive_bools)] // independent facts
@@ -69,11 +70,19 @@ impl Link {
 pub struct Socket<'s, C: Client> {
     endpoint: &'s Endpoint<C>,
     link: &'s mut Link,
+    processor: usize,
 }
 
 impl<'s, C: Client> Socket<'s, C> {
+    #[inline]
     pub(super) fn new(endpoint: &'s Endpoint<C>, link: &'s mut Link) -> Socket<'s, C> {
-        Socket { endpoint, link }
+        Socket { endpoint, link, processor: processor::current() }
+    }
+
+    /// System-wide index of the processor that this turn began on: a hint by which what every
+    /// processor has of its own is found, asked for once.
+    pub fn processor(&self) -> usize {
+        self.processor
     }
 
     /// The part of the connection that everybody sees.
@@ -114,7 +123,8 @@ impl<'s, C: Client> Socket<'s, C> {
 
     /// Room to build a send in; `None` when memory is short.
     pub fn outgoing(&self) -> Option<Outgoing<C>> {
-        Outgoing::take(self.endpoint.provider().send_list()?, self.endpoint.provider().is_by_irp())
+        let provider = self.endpoint.provider();
+        Outgoing::take(provider.send_list(self.processor)?, provider.is_by_irp())
     }
 
     /// The socket's functions while calls are allowed (C2), with the socket.
@@ -128,6 +138,8 @@ impl<'s, C: Client> Socket<'s, C> {
 
     /// Sends everything in `outgoing` with one WskSend; [`Events::SENT`] follows. Nothing happens
     /// when it is empty.
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
     pub fn send(&mut self, outgoing: Outgoing<C>) {
         let Some((socket, table)) = self.functions() else { return };
         let Some(send) = table.WskSend else { return };

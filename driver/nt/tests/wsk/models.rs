@@ -106,6 +106,31 @@ fn an_event_beside_a_receive_is_seen_by_its_runner() {
     });
 }
 
+/// A send completes beside the end of the turn that knows of it: the event is taken with the rest,
+/// or seen, and nobody stays the runner.
+#[test]
+fn a_send_that_its_turn_knows_of_leaves_nobody_running() {
+    every_order(|| {
+        let slot = Slot::live();
+        let (one, two) = (slot.clone(), slot.clone());
+        assert!(slot.owner.try_run());
+        let sent = thread::spawn(move || {
+            if !one.owner.post_to_runner(SENT) {
+                one.post(SENT);
+            }
+        });
+        let ticked = thread::spawn(move || two.post(TICK));
+        if !slot.owner.try_rest_knowing(SENT) {
+            while !slot.owner.try_rest() && slot.run_once() {}
+        }
+        sent.join().unwrap();
+        ticked.join().unwrap();
+        assert!(slot.owner.try_run(), "somebody stayed the runner");
+        assert_eq!(slot.owner.events(), 0);
+        assert_eq!(slot.with(|own| own.0) & TICK, TICK);
+    });
+}
+
 /// The end comes beside another event: that one is seen before or never, and the slot is free.
 #[test]
 fn a_free_slot_ignores_events() {

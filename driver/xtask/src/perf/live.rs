@@ -18,21 +18,25 @@ struct Load {
     arguments: &'static [&'static str],
     raw_max: f64,
     nginx_max: f64,
+    /// Each connection has one request.
+    ends: bool,
 }
 
 const LOADS: [Load; 3] = [
-    Load { name: "c=64", arguments: &[], raw_max: 1.05, nginx_max: 0.93 },
+    Load { name: "c=64", arguments: &[], raw_max: 1.05, nginx_max: 0.93, ends: false },
     Load {
         name: "pipelined 16",
         arguments: &["-s", "loadtest/wrk/pipeline.lua"],
         raw_max: 1.25,
         nginx_max: 0.09,
+        ends: false,
     },
     Load {
         name: "new connections",
         arguments: &["-H", "Connection: close"],
         raw_max: 1.35,
         nginx_max: 0.90,
+        ends: true,
     },
 ];
 
@@ -67,13 +71,15 @@ pub(super) fn live(root: &Path, target: &Path) -> Result<bool> {
     fs::create_dir_all(folder.join("site"))?;
     fs::write(folder.join("site/hello.txt"), "Hello, world!")?;
     let servers = start(target, &folder)?;
+    let raw_that_ends = raw(&target.join("release"), true)?;
     let mut met = true;
     for load in &LOADS {
         let mut costs = vec![Vec::new(); servers.len()];
         for round in 0..ROUNDS {
             for turn in 0..servers.len() {
                 let at = (turn + round) % servers.len();
-                costs[at].push(cost(root, &servers[at], load)?);
+                let server = if load.ends && at == 0 { &raw_that_ends } else { &servers[at] };
+                costs[at].push(cost(root, server, load)?);
             }
         }
         met &= report(load, &servers, &costs);
@@ -83,7 +89,8 @@ pub(super) fn live(root: &Path, target: &Path) -> Result<bool> {
 
 fn start(target: &Path, folder: &Path) -> Result<Vec<Server>> {
     let release = target.join("release");
-    let mut servers = vec![raw(&release)?, nginx(folder)?, host("host", &release, folder, None)?];
+    let mut servers =
+        vec![raw(&release, false)?, nginx(folder)?, host("host", &release, folder, None)?];
     let image = target.join("x86_64-pc-windows-msvc/release/wskhttpd.sys");
     if image.exists() {
         servers.push(host("host with .sys", &release, folder, Some(&image))?);
@@ -100,8 +107,10 @@ fn pinned(processor: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-fn raw(release: &Path) -> Result<Server> {
-    let mut child = pinned("0", release.join("raw")).spawn().context("starting raw")?;
+fn raw(release: &Path, ends: bool) -> Result<Server> {
+    let mut command = pinned("0", release.join("raw"));
+    command.args(["127.0.0.1:0"].into_iter().chain(ends.then_some("close")));
+    let mut child = command.spawn().context("starting raw")?;
     let address = address(&mut child)?;
     Ok(Server { name: "raw", child, address })
 }
