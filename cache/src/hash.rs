@@ -125,8 +125,8 @@ mod tests {
     /// entries elsewhere.
     #[test]
     fn hashes_and_slots_are_those_of_the_format() {
-        let rows: [(u64, &[u8], &[u8], u64, [u32; 3]); 3] = [
-            (0, b"", b"/", 0x8048_9F54_79F9_8378, [27_076, 1_509, 64_758]),
+        let rows = [
+            (0, b"".as_slice(), b"/".as_slice(), 0x8048_9F54_79F9_8378, [27_076, 1_509, 64_758]),
             (1, b"example.org", b"/index.html", 0x991C_E0A4_D910_9276, [52_053, 63_109, 6_612]),
             (2, b"", b"/a", 0x8DFB_4C57_82A1_45B7, [19_469, 52_682, 7_883]),
         ];

@@ -4,10 +4,11 @@ use std::time::Duration;
 use nthost::Host;
 use nthost::sim::{Random, fail};
 use wskhttpd_abi::{
-    Beat, DEVICE_NAME, Health, IOCTL_BEAT, IOCTL_QUERY_HEALTH, IOCTL_QUERY_HOLDERS,
-    IOCTL_QUERY_LATENCY, IOCTL_QUERY_PARAMETERS, IOCTL_QUERY_REJECTS, IOCTL_QUERY_STATE,
-    IOCTL_READ_LOG, IOCTL_SET_PARAMETER, IOCTL_SWITCH_HEALTH, OUTPUT_BYTES_MAX, Record, Sentence,
-    SetParameter, Since, Switch, cut, decode, encode,
+    Beat, COUNTERS_BYTES, DEVICE_NAME, Health, IOCTL_BEAT, IOCTL_QUERY_COUNTERS,
+    IOCTL_QUERY_HEALTH, IOCTL_QUERY_HOLDERS, IOCTL_QUERY_LATENCY, IOCTL_QUERY_PARAMETERS,
+    IOCTL_QUERY_REJECTS, IOCTL_QUERY_STATE, IOCTL_READ_LOG, IOCTL_SET_PARAMETER,
+    IOCTL_SWITCH_HEALTH, OUTPUT_BYTES_MAX, Record, Sentence, SetParameter, Since, Switch, cut,
+    decode, encode,
 };
 
 use crate::health::HealthHistory;
@@ -45,6 +46,10 @@ impl Operator {
     /// A moment at which there may be a request. `may_fail`: calls of the driver fail.
     pub(crate) fn look(&mut self, host: &Host, may_fail: bool) {
         if self.one_in == 0 || !self.random.one_in(self.one_in) {
+            return;
+        }
+        if may_fail && !has_device(host) {
+            // Who may open it could not be set, so there is none.
             return;
         }
         match self.random.below(8) {
@@ -95,6 +100,11 @@ impl Operator {
         let from = if self.random.one_in(4) { self.random.draw() } else { 0 };
         expect(code, &request(host, code, &Since(from)));
     }
+}
+
+/// False where the driver serves without being told anything.
+fn has_device(host: &Host) -> bool {
+    host.device_control(DEVICE_NAME, IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES).is_ok()
 }
 
 /// One without an input.

@@ -22,8 +22,8 @@ const ARM64: &str = "aarch64-pc-windows-msvc";
 /// Octets of a release image at most.
 const IMAGE_BYTES_MAX: u64 = 200 * 1024;
 /// How the image is made small: what is not marked `#[inline]` is inlined up to a small cost only,
-/// and crates whose code on the request path is inlined into the driver's are made for size. It is a
-/// fifth smaller so; `driver/docs/performance.md` has what it costs.
+/// and crates whose code on the request path is inlined into the driver's are made for size: it is
+/// a fifth smaller so. `driver/docs/performance.md` has what that costs.
 const INLINE_COST_MAX: &str = "-Cllvm-args=-inline-threshold=25";
 const SMALL: [&str; 3] = ["response-cache", "wskhttpd-abi", "tracelogging"];
 
