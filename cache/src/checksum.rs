@@ -1,29 +1,20 @@
-//! CRC-32 (the reflected polynomial 0xEDB88320, as in Ethernet and zip), four octets at a step.
+//! CRC-32 (the reflected polynomial 0xEDB88320, as in Ethernet and zip), an octet at a step: a
+//! larger table would be quicker, but it would be in the driver for good, and this runs at a load.
 //!
 //! It finds a truncated copy or a flipped bit. It is no signature: an image is as trustworthy as
 //! whoever may hand one over, and the validator does not rely on the checksum for anything.
 
-/// Table `n` advances an octet by `n` further zero octets.
-static TABLES: [[u32; 256]; 4] = tables();
+/// What an octet does.
+static TABLE: [u32; 256] = table();
 
 /// The checksum of `bytes`.
 pub fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
-    let (steps, rest) = bytes.as_chunks::<4>();
-    for step in steps {
-        let [a, b, c, d] = (crc ^ u32::from_le_bytes(*step)).to_le_bytes();
-        crc = advance(3, a) ^ advance(2, b) ^ advance(1, c) ^ advance(0, d);
-    }
-    for &octet in rest {
+    for &octet in bytes {
         let [low, ..] = crc.to_le_bytes();
-        crc = (crc >> 8) ^ advance(0, low ^ octet);
+        crc = (crc >> 8) ^ TABLE.get(usize::from(low ^ octet)).copied().unwrap_or(0);
     }
     !crc
-}
-
-#[inline]
-fn advance(table: usize, octet: u8) -> u32 {
-    TABLES.get(table).and_then(|t| t.get(usize::from(octet))).copied().unwrap_or(0)
 }
 
 #[allow(
@@ -33,8 +24,8 @@ fn advance(table: usize, octet: u8) -> u32 {
     clippy::cast_possible_truncation,
     reason = "evaluated at compile time only, where a wrong index or a wrap does not compile"
 )]
-const fn tables() -> [[u32; 256]; 4] {
-    let mut tables = [[0; 256]; 4];
+const fn table() -> [u32; 256] {
+    let mut table = [0; 256];
     let mut octet = 0;
     while octet < 256 {
         let mut crc = octet as u32;
@@ -43,20 +34,10 @@ const fn tables() -> [[u32; 256]; 4] {
             crc = if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
             bit += 1;
         }
-        tables[0][octet] = crc;
+        table[octet] = crc;
         octet += 1;
     }
-    let mut table = 1;
-    while table < 4 {
-        let mut octet = 0;
-        while octet < 256 {
-            let crc = tables[table - 1][octet];
-            tables[table][octet] = (crc >> 8) ^ tables[0][(crc & 0xFF) as usize];
-            octet += 1;
-        }
-        table += 1;
-    }
-    tables
+    table
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub struct Prepared<'i> {
 }
 
 #[inline(never)]
-fn find_hosted(site: Site<'_>, host: &[u8], path: &[u8]) -> Option<Entry> {
+pub(crate) fn find_hosted(site: Site<'_>, host: &[u8], path: &[u8]) -> Option<Entry> {
     site.find(host, path)
 }
 

@@ -16,7 +16,7 @@ use crate::limits::{
     HEALTH_NAME_BYTES_MAX, HEALTH_NAMES_MAX, HEALTH_STATES, HOST_BYTES_MAX, Limits, PATH_BYTES_MAX,
     REQUIRED_ERRORS,
 };
-use crate::site::{Entry, Response, Site};
+use crate::site::{Entry, Response, Site, find_hosted};
 
 impl Layout {
     /// Validates `image`: a total function over arbitrary bytes, in time linear to their number,
@@ -320,7 +320,7 @@ impl<'c> Check<'c> {
                 self.states(&record, health, &mut names, at)?;
             }
             hosted = hosted.saturating_add(u32::from(!host.is_empty()));
-            if self.site().find(host, path) != Some(Entry(index)) {
+            if find_hosted(self.site(), host, path) != Some(Entry(index)) {
                 return refuse("entry: not found by its own key");
             }
         }

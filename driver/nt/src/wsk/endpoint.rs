@@ -242,7 +242,7 @@ impl<C: Client> Endpoint<C> {
         let mut socket = Socket::new(self, link);
         if !intake.is_empty() && !socket.is_gated() && !socket.is_closing() {
             let mut indication = Indication::of(intake.octets());
-            self.provider().client().receive(state, &mut socket, &mut indication);
+            self.show_apart(state, &mut socket, &mut indication);
             let taken = indication.consumed();
             intake.consume(taken);
             if !intake.is_empty() {
@@ -289,6 +289,17 @@ impl<C: Client> Endpoint<C> {
         self.provider().client().receive(state, &mut socket, indication)
     }
 
+    /// As `show`, for those who are not in the frame of a receive event.
+    #[inline(never)]
+    fn show_apart(
+        &self,
+        state: &mut C::State,
+        socket: &mut Socket<'_, C>,
+        indication: &mut Indication<'_>,
+    ) -> Events {
+        self.provider().client().receive(state, socket, indication)
+    }
+
     #[cold]
     #[inline(never)]
     fn collide(&self) {
@@ -330,7 +341,9 @@ impl<C: Client> Endpoint<C> {
     #[cold]
     #[inline(never)]
     fn show_again(&self, own: &mut Own<C>, indication: &mut Indication<'_>) {
-        self.show(own, indication);
+        own.link.receive_began();
+        let (state, mut socket) = self.split(own);
+        self.show_apart(state, &mut socket, indication);
     }
 
     #[inline]
