@@ -17,7 +17,8 @@ pub struct Batch {
 
 impl Batch {
     /// Room to copy `octets` octets, submitting what is in the way; `None` when memory is short.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "the way of every request, in the image too")]
+    #[inline(always)]
     fn room(
         &mut self,
         server: &Server,
@@ -140,7 +141,8 @@ struct Noted {
 }
 
 impl Noted {
-    #[inline]
+    #[allow(clippy::inline_always, reason = "the way of every request, in the image too")]
+    #[inline(always)]
     fn count(self, server: &Server, processor: usize) {
         const CLASSES: [Counter; 4] = [
             Counter::Responses2xx,

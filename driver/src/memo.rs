@@ -88,7 +88,8 @@ impl Known {
     }
 
     /// What follows the head in `input`, if that begins with it.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "the way of every request, in the image too")]
+    #[inline(always)]
     fn behind<'i>(&self, input: &'i [u8]) -> Option<&'i [u8]> {
         self.answer?;
         let (head, behind) = input.split_at_checked(self.head.len())?;
@@ -138,7 +139,8 @@ impl Memo {
 
     /// The head that `input` begins with, if it is known, and what follows it. `last` is where the
     /// connection's last one was, for a client repeats itself.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "the way of every request, in the image too")]
+    #[inline(always)]
     pub fn find<'i>(&mut self, last: &mut u16, input: &'i [u8]) -> Option<(&mut Known, &'i [u8])> {
         let place = usize::from(*last);
         if let Some(behind) = self.known.get(place).and_then(|known| known.behind(input)) {

@@ -74,7 +74,8 @@ impl<T, D: Derived> Published<T, D> {
     }
 
     /// Begins a turn on a processor: one value until its end, whatever is published meanwhile.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "the way of every request, in the image too")]
+    #[inline(always)]
     pub fn turn(&self, processor: usize) -> Turn<'_, T, D> {
         // One that came after the start has the first one's.
         let at = if processor < self.desks.len() { processor } else { 0 };

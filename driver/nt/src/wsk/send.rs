@@ -187,7 +187,8 @@ impl<C: Client> Outgoing<C> {
     }
 
     /// Builds the chain; `None` (and the slot goes back) when there is nothing to send.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "the way of every request, in the image too")]
+    #[inline(always)]
     pub(super) fn seal(mut self, endpoint: *const Endpoint<C>) -> Option<SealedSend> {
         if self.is_empty() {
             return None;
