@@ -141,8 +141,7 @@ struct Noted {
 }
 
 impl Noted {
-    #[allow(clippy::inline_always, reason = "the way of every request, in the image too")]
-    #[inline(always)]
+    #[inline]
     fn count(self, server: &Server, processor: usize) {
         const CLASSES: [Counter; 4] = [
             Counter::Responses2xx,

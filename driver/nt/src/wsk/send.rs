@@ -187,8 +187,7 @@ impl<C: Client> Outgoing<C> {
     }
 
     /// Builds the chain; `None` (and the slot goes back) when there is nothing to send.
-    #[allow(clippy::inline_always, reason = "the way of every request, in the image too")]
-    #[inline(always)]
+    #[inline]
     pub(super) fn seal(mut self, endpoint: *const Endpoint<C>) -> Option<SealedSend> {
         if self.is_empty() {
             return None;
