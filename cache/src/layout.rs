@@ -143,11 +143,6 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Identifies the content: equal for equal sites, different for different ones.
-    pub const fn generation(&self) -> u64 {
-        self.generation
-    }
-
     /// Number of entries, that is of (host, path) pairs.
     pub const fn entries(&self) -> usize {
         self.entries.count

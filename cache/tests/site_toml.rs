@@ -141,6 +141,23 @@ fn a_health_endpoint_has_a_response_for_each_state() {
 }
 
 #[test]
+fn a_health_endpoint_may_answer_a_file_and_a_response_may_have_no_content() {
+    let built = build(
+        "[[response]]\npath = '/a'\nhealth = 'a'\nfile = 'page.html'\n\
+         [[response]]\npath = '/b'\nstatus = 204\n",
+    );
+    let site = site(&built);
+    let entry = |path: &str| site.lookup(b"", path.as_bytes()).unwrap();
+    let page = site.response(entry("/page.html"), 0).unwrap();
+    let up = site.health_response(entry("/a"), 0).unwrap();
+    assert_eq!(site.body(up), site.body(page));
+    assert!(head(&site, up).contains("\r\nContent-Type: text/html"));
+    let empty = site.response(entry("/b"), 0).unwrap();
+    assert_eq!((site.status(empty), site.body(empty)), (204, b"".as_slice()));
+    assert!(!head(&site, empty).contains("Content-"));
+}
+
+#[test]
 fn an_image_has_so_many_names_of_health_endpoints_and_no_more() {
     let declared = |count| {
         let one = |n| format!("[[response]]\npath = '/{n}'\nhealth = 'h{}'\n", n % count);

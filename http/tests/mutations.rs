@@ -53,6 +53,15 @@ fn requests_end_with_an_empty_line() {
 }
 
 #[test]
+fn requests_of_real_clients_are_read_the_quick_way() {
+    for (name, octets) in REQUESTS {
+        let mut feed = Feed::new(Limits::DEFAULT);
+        feed.push(octets);
+        assert_eq!((feed.events.len(), feed.usual), (1, 1), "{name}");
+    }
+}
+
+#[test]
 fn every_prefix_is_an_unfinished_request() {
     for (name, octets) in REQUESTS {
         for end in 0..octets.len() {

@@ -68,13 +68,22 @@ pub(crate) struct Feed {
     pub(crate) pending: Vec<u8>,
     pub(crate) events: Vec<Event>,
     pub(crate) closed: bool,
+    /// Requests that were read the quick way too.
+    pub(crate) usual: u32,
     limits: Limits,
 }
 
 impl Feed {
     pub(crate) fn new(limits: Limits) -> Self {
         let connection = Connection::new();
-        Feed { connection, pending: Vec::new(), events: Vec::new(), closed: false, limits }
+        Feed {
+            connection,
+            pending: Vec::new(),
+            events: Vec::new(),
+            closed: false,
+            usual: 0,
+            limits,
+        }
     }
 
     /// Presents what is pending and `octets`, until the connection wants more.
@@ -82,11 +91,21 @@ impl Feed {
         self.pending.extend_from_slice(octets);
         loop {
             let before = self.pending.len();
-            let (consumed, more) = match self.connection.receive(&self.limits, &self.pending) {
+            // What the quick way says, the other one says too; or it says nothing.
+            let mut quick = self.connection.clone();
+            let usual = quick.receive_usual(&self.limits, &self.pending);
+            let usual = usual.map(|(consumed, request)| (consumed, Asked::of(&request)));
+            let step = self.connection.receive(&self.limits, &self.pending);
+            assert!(usual.is_none() || matches!(step, Step::Request { .. }), "by the quick way");
+            let (consumed, more) = match step {
                 Step::Incomplete { consumed } => (consumed, false),
                 Step::Request { consumed, request } => {
                     assert!(consumed > 0);
-                    self.events.push(Event::Request(Box::new(Asked::of(&request))));
+                    let asked = Asked::of(&request);
+                    if let Some((length, usual)) = &usual {
+                        assert_eq!((*length, usual), (consumed, &asked), "by the quick way");
+                    }
+                    self.events.push(Event::Request(Box::new(asked)));
                     (consumed, true)
                 }
                 Step::ContentEnd { consumed } => {
@@ -107,6 +126,10 @@ impl Feed {
                 }
             };
             assert!(consumed <= before);
+            if usual.is_some() {
+                assert_eq!(format!("{quick:?}"), format!("{:?}", self.connection));
+                self.usual += 1;
+            }
             self.pending.drain(..consumed);
             if !more {
                 assert!(self.pending.len() <= self.limits.head_bytes_max, "a head is bounded");
