@@ -63,7 +63,7 @@ impl PinnedSite {
     /// Identifies the content.
     #[inline]
     pub fn generation(&self) -> u64 {
-        self.layout.generation()
+        self.view().generation()
     }
 
     /// Before it is published: the names of its health endpoints get their places in `table`, which
