@@ -140,7 +140,7 @@ impl Host {
         reset();
         let processor_count = options.processors.max(1);
         let threads = if world::is_on() { 0 } else { processor_count };
-        let processors = (0..threads).map(|_| Processor::new());
+        let processors = (0..threads).map(Processor::new);
         let state = State {
             processors: processors.collect::<io::Result<_>>()?,
             processor_count,
@@ -158,7 +158,7 @@ impl Host {
         let mut threads = Vec::new();
         for (index, processor) in state.processors.iter().enumerate() {
             let thread = std::thread::Builder::new().name(format!("processor {index}"));
-            threads.push(thread.spawn(move || processor.run(index))?);
+            threads.push(thread.spawn(move || processor.run())?);
         }
         Ok(Host { threads, driver: None, image: None, control })
     }

@@ -40,13 +40,13 @@ thread_local! {
     static CALLBACK: Cell<&'static str> = const { Cell::new("no callback") };
     static SYSTEM_THREAD: Cell<bool> = const { Cell::new(false) };
     static MARK: Cell<usize> = const { Cell::new(0) };
-    static HELD: Cell<Held> = const { Cell::new(Held::NONE) };
+    static HELD: Held = const { Held::none() };
     /// Nanoseconds that the innermost callback has taken; only of a simulated machine.
     static SPENT: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Who this thread is, and what it is in the middle of.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Context {
     index: usize,
     is_processor: bool,
@@ -70,7 +70,7 @@ impl Context {
             callback: "no callback",
             system_thread: false,
             mark: 0,
-            held: Held::NONE,
+            held: Held::none(),
             spent: 0,
         }
     }
@@ -91,13 +91,13 @@ pub(crate) fn context() -> Context {
         callback: CALLBACK.get(),
         system_thread: SYSTEM_THREAD.get(),
         mark: MARK.get(),
-        held: HELD.get(),
+        held: HELD.with(Held::clone),
         spent: SPENT.get(),
     }
 }
 
 /// Makes this thread the one of the context.
-pub(crate) fn set_context(context: Context) {
+pub(crate) fn set_context(context: &Context) {
     INDEX.set(context.index);
     IS_PROCESSOR.set(context.is_processor);
     IRQL.set(context.irql);
@@ -105,7 +105,7 @@ pub(crate) fn set_context(context: Context) {
     CALLBACK.set(context.callback);
     SYSTEM_THREAD.set(context.system_thread);
     MARK.set(context.mark);
-    HELD.set(context.held);
+    HELD.with(|held| held.set(&context.held));
     SPENT.set(context.spent);
 }
 
@@ -143,13 +143,14 @@ pub(crate) fn thread_mark() -> usize {
     MARK.get()
 }
 
-/// The spin locks that this thread holds.
-pub(crate) fn held() -> Held {
-    HELD.get()
+/// Uses the spin locks that this thread holds.
+pub(crate) fn with_held<R>(f: impl FnOnce(&Held) -> R) -> R {
+    HELD.with(f)
 }
 
-pub(crate) fn set_held(held: Held) {
-    HELD.set(held);
+/// How many they are.
+fn held_count() -> usize {
+    HELD.with(Held::count)
 }
 
 /// The callback that runs takes so many nanoseconds.
@@ -182,12 +183,18 @@ pub(crate) fn callback() -> &'static str {
 
 /// An export is called: reports a call above its highest IRQL. On a simulated machine another may
 /// go on first.
+#[inline]
 pub(crate) fn require_irql(export: &'static str, max: KIRQL) {
     sim::actor::export_called(export);
     if IRQL.get() > max {
-        let detail = format!("called at IRQL {}, allowed up to {max}", IRQL.get());
-        violation(Rule::Irql, export, callback(), detail, None);
+        above_irql(export, max);
     }
+}
+
+#[cold]
+fn above_irql(export: &'static str, max: KIRQL) -> ! {
+    let detail = format!("called at IRQL {}, allowed up to {max}", IRQL.get());
+    violation(Rule::Irql, export, callback(), detail, None)
 }
 
 /// The driver is running a callback until this is dropped.
@@ -203,12 +210,12 @@ pub(crate) struct Frame {
 }
 
 /// Enters the driver.
+#[inline]
 pub(crate) fn enter(name: &'static str, irql: KIRQL) -> Frame {
     let depth = DEPTH.get() + 1;
     DEPTH.set(depth);
     if depth > DEPTH_MAX {
-        let detail = format!("{depth} entries deep; the innermost is in {}", callback());
-        violation(Rule::Depth, name, "this processor's stack", detail, None);
+        too_deep(name, depth);
     }
     let entered = irql.max(IRQL.get());
     let frame = Frame {
@@ -216,14 +223,21 @@ pub(crate) fn enter(name: &'static str, irql: KIRQL) -> Frame {
         entered,
         callback: CALLBACK.replace(name),
         name,
-        held: held().count(),
+        held: held_count(),
         spent: SPENT.replace(0),
     };
     sim::interrupt::arm();
     frame
 }
 
+#[cold]
+fn too_deep(name: &'static str, depth: u32) -> ! {
+    let detail = format!("{depth} entries deep; the innermost is in {}", callback());
+    violation(Rule::Depth, name, "this processor's stack", detail, None)
+}
+
 /// Enters the driver with an event of WSK; its flags.
+#[inline]
 pub(crate) fn enter_event(name: &'static str) -> (Frame, u32) {
     let (irql, says) = sim::event_irql();
     let frame = enter(name, irql);
@@ -232,24 +246,33 @@ pub(crate) fn enter_event(name: &'static str) -> (Frame, u32) {
 }
 
 impl Drop for Frame {
+    #[inline]
     fn drop(&mut self) {
         sim::interrupt::disarm();
         DEPTH.set(DEPTH.get() - 1);
         CALLBACK.set(self.callback);
         let now = IRQL.replace(self.irql);
-        if now != self.entered {
-            violation(Rule::Irql, self.name, self.name, format!("left at IRQL {now}"), None);
-        }
-        if held().count() != self.held {
-            violation(Rule::SpinLock, self.name, self.name, "left with a lock held", None);
-        }
         // A completion inside the call takes its time from the callback that called.
         let took = SPENT.replace(0);
         SPENT.set(self.spent + took);
-        if self.entered == DISPATCH_LEVEL && took > sim::cost::BUDGET {
-            let detail = format!("{took} ns, of {} at most", sim::cost::BUDGET);
-            violation(Rule::Time, self.name, self.name, detail, None);
+        let late = self.entered == DISPATCH_LEVEL && took > sim::cost::BUDGET;
+        if now != self.entered || held_count() != self.held || late {
+            self.left_wrong(now, took);
         }
+    }
+}
+
+impl Frame {
+    #[cold]
+    fn left_wrong(&self, now: KIRQL, took: u64) -> ! {
+        if now != self.entered {
+            violation(Rule::Irql, self.name, self.name, format!("left at IRQL {now}"), None);
+        }
+        if held_count() != self.held {
+            violation(Rule::SpinLock, self.name, self.name, "left with a lock held", None);
+        }
+        let detail = format!("{took} ns, of {} at most", sim::cost::BUDGET);
+        violation(Rule::Time, self.name, self.name, detail, None)
     }
 }
 
@@ -271,6 +294,7 @@ pub(crate) enum Task {
 
 /// One processor.
 pub(crate) struct Processor {
+    index: usize,
     epoll: OwnedFd,
     /// Counts what is watched: Release before, Acquire in whoever is told by an event. The system
     /// orders these too, but not in a way that Rust knows of.
@@ -282,12 +306,13 @@ pub(crate) struct Processor {
 }
 
 impl Processor {
-    pub(crate) fn new() -> io::Result<Processor> {
+    pub(crate) fn new(index: usize) -> io::Result<Processor> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let data = epoll::EventData::new_u64(WAKE);
         epoll::add(&epoll, &wake, data, epoll::EventFlags::IN)?;
         Ok(Processor {
+            index,
             epoll,
             handed_over: AtomicU64::new(0),
             wake,
@@ -301,7 +326,10 @@ impl Processor {
     pub(crate) fn post(&self, task: Task) {
         lock(&self.tasks).push(task);
         self.has_tasks.store(true, Ordering::Release);
-        self.wake();
+        // Its own thread looks before it waits.
+        if !is(self.index) {
+            self.wake();
+        }
     }
 
     /// Ends a wait.
@@ -315,13 +343,25 @@ impl Processor {
         self.wake();
     }
 
-    /// Watches a connection, edge-triggered, until its file is closed.
-    pub(crate) fn watch(&self, connection: &'static Connection, file: &OwnedFd) -> io::Result<()> {
-        use epoll::EventFlags as Flags;
-        let data = core::ptr::from_ref(connection).expose_provenance() as u64;
-        let flags = Flags::IN | Flags::OUT | Flags::RDHUP | Flags::ET;
+    /// Watches a connection, edge-triggered, until its file is closed; whether it takes octets only
+    /// while some wait, for most never do.
+    pub(crate) fn watch(
+        &self,
+        connection: &'static Connection,
+        file: &OwnedFd,
+        unsent: bool,
+    ) -> io::Result<()> {
+        let (data, flags) = watched(connection, unsent);
         self.handed_over.fetch_add(1, Ordering::Release);
-        Ok(epoll::add(&self.epoll, file, epoll::EventData::new_u64(data), flags)?)
+        Ok(epoll::add(&self.epoll, file, data, flags)?)
+    }
+
+    /// From now on it has octets that wait.
+    pub(crate) fn watch_unsent(&self, connection: &'static Connection, file: &OwnedFd) {
+        let (data, flags) = watched(connection, true);
+        self.handed_over.fetch_add(1, Ordering::Release);
+        // One that is not watched yet will be, and for this as well.
+        let _ = epoll::modify(&self.epoll, file, data, flags);
     }
 
     /// Watches for the end of a pended request, until forgotten.
@@ -339,13 +379,14 @@ impl Processor {
     }
 
     /// The life of the processor's thread.
-    pub(crate) fn run(&self, index: usize) {
+    pub(crate) fn run(&self) {
+        let index = self.index;
         INDEX.set(index);
         IS_PROCESSOR.set(true);
         let mut buffer = ReceiveBuffer::new();
         let mut events = Vec::with_capacity(EVENTS_MAX);
         while !self.stop.load(Ordering::Acquire) {
-            let timeout = self.timeout(index);
+            let timeout = self.timeout();
             events.clear();
             let room = rustix::buffer::spare_capacity(&mut events);
             if epoll::wait(&self.epoll, room, timeout.as_ref()).is_err() {
@@ -353,10 +394,12 @@ impl Processor {
             }
             self.handed_over.load(Ordering::Acquire);
             for event in &events {
-                self.handle(*event, index, &mut buffer);
+                self.handle(*event, &mut buffer);
             }
-            if self.has_tasks.swap(false, Ordering::AcqRel) {
-                self.run_tasks(index, &mut buffer);
+            if self.has_tasks.load(Ordering::Relaxed)
+                && self.has_tasks.swap(false, Ordering::AcqRel)
+            {
+                self.run_tasks(&mut buffer);
             }
             if index == 0 {
                 let due = crate::nt::timer::expire(crate::nt::time::now());
@@ -365,16 +408,16 @@ impl Processor {
         }
     }
 
-    fn timeout(&self, index: usize) -> Option<Timespec> {
+    fn timeout(&self) -> Option<Timespec> {
         if self.has_tasks.load(Ordering::Acquire) {
             return Some(Timespec::default());
         }
-        let due = crate::nt::timer::next_due().filter(|_| index == 0)?;
+        let due = crate::nt::timer::next_due().filter(|_| self.index == 0)?;
         let left = due.saturating_sub(crate::nt::time::now()).saturating_mul(100);
         Timespec::try_from(Duration::from_nanos(left).min(Duration::from_mins(1))).ok()
     }
 
-    fn handle(&self, event: epoll::Event, index: usize, buffer: &mut ReceiveBuffer) {
+    fn handle(&self, event: epoll::Event, buffer: &mut ReceiveBuffer) {
         let flags = event.flags;
         match event.data.u64() {
             WAKE => {
@@ -386,7 +429,7 @@ impl Processor {
                 let address = (data & !LISTENER) as usize;
                 let listener: *const Listener = core::ptr::with_exposed_provenance(address);
                 // SAFETY: listeners are never freed.
-                unsafe { &*listener }.accept_ready(index);
+                unsafe { &*listener }.accept_ready(self.index);
             }
             data if data & PENDED != 0 => {
                 inspect::pended_ready((data >> MARK_BITS) as u32, flags);
@@ -401,7 +444,7 @@ impl Processor {
         }
     }
 
-    fn run_tasks(&self, index: usize, buffer: &mut ReceiveBuffer) {
+    fn run_tasks(&self, buffer: &mut ReceiveBuffer) {
         let tasks = core::mem::take(&mut *lock(&self.tasks));
         for task in tasks {
             match task {
@@ -410,7 +453,9 @@ impl Processor {
                     let _ = done.send(());
                 }
                 Task::Connection(connection) => connection.at_home(buffer),
-                Task::Establish(listener, request) => listener.establish_request(index, request),
+                Task::Establish(listener, request) => {
+                    listener.establish_request(self.index, request);
+                }
                 Task::Watch(listener) => self.watch_listener(listener),
                 Task::Lost(listener) => listener.tell_lost(),
                 Task::Forget(listener) => {
@@ -435,4 +480,12 @@ impl Processor {
             }
         });
     }
+}
+
+/// What the system says of a connection, and when.
+fn watched(connection: &'static Connection, unsent: bool) -> (epoll::EventData, epoll::EventFlags) {
+    use epoll::EventFlags as Flags;
+    let data = core::ptr::from_ref(connection).expose_provenance() as u64;
+    let out = if unsent { Flags::OUT } else { Flags::empty() };
+    (epoll::EventData::new_u64(data), Flags::IN | Flags::RDHUP | Flags::ET | out)
 }

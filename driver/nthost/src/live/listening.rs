@@ -23,6 +23,8 @@ pub(crate) fn listen(address: SocketAddr, v6_only: bool) -> io::Result<(OwnedFd,
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&file, v6_only)?;
     }
+    // Like WSK_FLAG_NODELAY on every send: connections have it of their listener.
+    sockopt::set_tcp_nodelay(&file, true)?;
     net::bind(&file, &address)?;
     net::listen(&file, BACKLOG)?;
     let local = SocketAddr::try_from(net::getsockname(&file)?)?;
@@ -36,8 +38,6 @@ pub(crate) fn accept(file: impl AsFd) -> Option<(OwnedFd, SocketAddr)> {
         return match net::acceptfrom_with(&file, flags) {
             Ok((stream, remote)) => {
                 let remote = SocketAddr::try_from(remote?).ok()?;
-                // Like WSK_FLAG_NODELAY on every send.
-                let _ = sockopt::set_tcp_nodelay(&stream, true);
                 Some((stream, remote))
             }
             Err(Errno::INTR | Errno::CONNABORTED) => continue,

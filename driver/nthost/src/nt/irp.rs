@@ -1,7 +1,7 @@
 //! IRPs: their shape, who owns them, and how they complete.
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use nt_sys::io::{IO_STACK_LOCATION, IO_TYPE_IRP, IRP, SL_INVOKE_ALWAYS};
 use nt_sys::ntdef::{DISPATCH_LEVEL, NTSTATUS, STATUS_MORE_PROCESSING_REQUIRED, status_name};
@@ -16,25 +16,93 @@ const SHARDS: usize = 64;
 
 /// IRPs that belong to the provider, by address. Outside the IRP, so that a driver that overwrites
 /// one cannot overwrite this.
-static IN_FLIGHT: [Mutex<Option<HashMap<usize, Site>>>; SHARDS] =
-    [const { Mutex::new(None) }; SHARDS];
-static PEAK: AtomicUsize = AtomicUsize::new(0);
+static IN_FLIGHT: [Shard; SHARDS] = [const { Shard::new() }; SHARDS];
 
-fn shard(irp: usize) -> &'static Mutex<Option<HashMap<usize, Site>>> {
-    &IN_FLIGHT[(irp >> 5) % SHARDS]
+/// Those whose addresses have some bits in common: mostly none or one, that of a call which is
+/// running.
+#[repr(align(64))]
+struct Shard {
+    /// How many; changed under the lock.
+    count: AtomicUsize,
+    irps: Mutex<Irps>,
+}
+
+struct Irps {
+    one: Option<(usize, Site)>,
+    others: BTreeMap<usize, Site>,
+    peak: usize,
+}
+
+impl Irps {
+    const NONE: Irps = Irps { one: None, others: BTreeMap::new(), peak: 0 };
+
+    fn get(&self, irp: usize) -> Option<Site> {
+        match self.one {
+            Some((one, site)) if one == irp => Some(site),
+            _ if self.others.is_empty() => None,
+            _ => self.others.get(&irp).copied(),
+        }
+    }
+
+    fn insert(&mut self, irp: usize, site: Site) {
+        if self.one.is_none() {
+            self.one = Some((irp, site));
+        } else {
+            self.others.insert(irp, site);
+        }
+    }
+
+    fn remove(&mut self, irp: usize) -> Option<Site> {
+        match self.one {
+            Some((one, site)) if one == irp => {
+                self.one = None;
+                Some(site)
+            }
+            _ => self.others.remove(&irp),
+        }
+    }
+
+    fn sites(&self) -> impl Iterator<Item = &Site> {
+        self.one.iter().map(|(_, site)| site).chain(self.others.values())
+    }
+
+    fn inside(&self, from: usize, to: usize) -> Option<(usize, Site)> {
+        let other = || self.others.range(from..to).next().map(|(at, site)| (*at, *site));
+        self.one.filter(|(at, _)| (from..to).contains(at)).or_else(other)
+    }
+}
+
+impl Shard {
+    const fn new() -> Shard {
+        Shard { count: AtomicUsize::new(0), irps: Mutex::new(Irps::NONE) }
+    }
+
+    fn of(irp: usize) -> &'static Shard {
+        &IN_FLIGHT[(irp >> 5) % SHARDS]
+    }
+
+    /// `None` when there are none. An IRP that this thread knows to be in flight is counted.
+    fn lock_some(&self) -> Option<MutexGuard<'_, Irps>> {
+        (self.count.load(Ordering::Acquire) > 0).then(|| lock(&self.irps))
+    }
+
+    /// After a change under the lock.
+    fn counts(&self, irps: &mut Irps) {
+        let count = usize::from(irps.one.is_some()) + irps.others.len();
+        irps.peak = irps.peak.max(count);
+        self.count.store(count, Ordering::Release);
+    }
 }
 
 fn in_flight(irp: usize) -> Option<Site> {
-    lock(shard(irp)).as_ref().and_then(|irps| irps.get(&irp).copied())
+    Shard::of(irp).lock_some()?.get(irp)
 }
 
 /// Freed memory must not contain an IRP that the provider has.
 pub(crate) fn check_not_in_flight(export: &'static str, from: usize, to: usize) {
     for shard in &IN_FLIGHT {
-        let guard = lock(shard);
-        let found = guard.iter().flatten().find(|(at, _)| (from..to).contains(*at));
-        if let Some((at, site)) = found.map(|(at, site)| (*at, *site)) {
-            drop(guard);
+        let found = shard.lock_some().and_then(|irps| irps.inside(from, to));
+        if let Some((at, site)) = found {
             let object = format!("IRP {at:#x}");
             violation(Rule::IrpReuse, export, object, "freed while in flight", Some(site));
         }
@@ -101,29 +169,28 @@ pub(crate) fn submit(export: &'static str, irp: *mut IRP) {
     }
     // SAFETY: an IRP of the driver's; the shape is checked before anything is believed.
     let fields = unsafe { &mut *irp };
-    let mut shard = lock(shard(irp.addr()));
-    let irps = shard.get_or_insert_default();
-    if let Some(earlier) = irps.get(&irp.addr()).copied() {
-        drop(shard);
+    let shard = Shard::of(irp.addr());
+    let mut irps = lock(&shard.irps);
+    if let Some(earlier) = irps.get(irp.addr()) {
+        drop(irps);
         violation(Rule::IrpReuse, export, object, "submitted while in flight", Some(earlier));
     }
     let next = fields.CurrentStackLocation.wrapping_sub(1);
     if fields.Type != IO_TYPE_IRP || fields.CurrentLocation != fields.StackCount + 1 {
-        drop(shard);
+        drop(irps);
         let detail = "not initialised anew since it was last used";
         violation(Rule::IrpShape, export, object, detail, None);
     }
     // SAFETY: the shape says that the location exists.
     let location = unsafe { &*next };
     if location.CompletionRoutine.is_none() || location.Control != SL_INVOKE_ALWAYS {
-        drop(shard);
+        drop(irps);
         let detail = "no completion routine for success, error and cancel";
         violation(Rule::IrpShape, export, object, detail, None);
     }
     irps.insert(irp.addr(), Site::here(export));
-    let count = irps.len();
-    drop(shard);
-    PEAK.fetch_max(count, Ordering::Relaxed);
+    shard.counts(&mut irps);
+    drop(irps);
     fields.CurrentStackLocation = next;
     fields.CurrentLocation -= 1;
 }
@@ -140,7 +207,11 @@ impl std::fmt::Display for Address {
 
 /// Gives an IRP back: calls its completion routine, at DISPATCH_LEVEL.
 pub(crate) fn complete(export: &'static str, irp: *mut IRP, status: NTSTATUS, information: usize) {
-    let site = lock(shard(irp.addr())).as_mut().and_then(|irps| irps.remove(&irp.addr()));
+    let shard = Shard::of(irp.addr());
+    let mut irps = lock(&shard.irps);
+    let site = irps.remove(irp.addr());
+    shard.counts(&mut irps);
+    drop(irps);
     let Some(site) = site else {
         // Our own bookkeeping; the driver cannot cause it without having been stopped before.
         violation(Rule::Completion, export, format!("IRP {irp:p}"), "completed twice", None);
@@ -167,15 +238,17 @@ pub(crate) fn complete(export: &'static str, irp: *mut IRP, status: NTSTATUS, in
 
 pub(crate) fn reset() {
     for shard in &IN_FLIGHT {
-        *lock(shard) = None;
+        *lock(&shard.irps) = Irps::NONE;
+        shard.count.store(0, Ordering::Release);
     }
-    PEAK.store(0, Ordering::Relaxed);
 }
 
 pub(crate) fn enter(ledger: &mut Ledger) {
-    let mut item = Item { peak: PEAK.load(Ordering::Relaxed), ..Item::default() };
+    let mut item = Item::default();
     for shard in &IN_FLIGHT {
-        for site in lock(shard).iter().flat_map(HashMap::values) {
+        let irps = lock(&shard.irps);
+        item.peak += irps.peak;
+        for site in irps.sites() {
             item.count += 1;
             if item.sites.len() < 4 {
                 item.sites.push(site.to_string());

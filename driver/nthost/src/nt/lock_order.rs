@@ -3,6 +3,7 @@
 //! Two threads that acquire the same locks in two orders wait for each other for ever, but only
 //! when they meet. So every order that was seen is remembered, and one that closes a circle is
 //! reported although nobody waits.
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -14,22 +15,34 @@ use crate::verifier::{Rule, Site, violation};
 const HELD_MAX: usize = 4;
 
 /// The locks that a thread holds, outermost first.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Held {
-    locks: [usize; HELD_MAX],
-    count: usize,
+    locks: [Cell<usize>; HELD_MAX],
+    count: Cell<usize>,
 }
 
 impl Held {
-    pub(crate) const NONE: Held = Held { locks: [0; HELD_MAX], count: 0 };
+    pub(crate) const fn none() -> Held {
+        Held { locks: [const { Cell::new(0) }; HELD_MAX], count: Cell::new(0) }
+    }
 
-    fn locks(&self) -> &[usize] {
-        &self.locks[..self.count]
+    fn locks(&self) -> &[Cell<usize>] {
+        &self.locks[..self.count.get()]
+    }
+
+    fn contains(&self, lock: usize) -> bool {
+        self.locks().iter().any(|held| held.get() == lock)
     }
 
     /// How many.
     pub(crate) fn count(&self) -> usize {
-        self.count
+        self.count.get()
+    }
+
+    /// Holds what the other holds.
+    pub(crate) fn set(&self, other: &Held) {
+        self.locks.iter().zip(&other.locks).for_each(|(to, from)| to.set(from.get()));
+        self.count.set(other.count());
     }
 }
 
@@ -38,43 +51,49 @@ static ORDERS: Mutex<BTreeMap<(usize, usize), Site>> = Mutex::new(BTreeMap::new(
 
 /// This thread wants a lock.
 pub(crate) fn wants(export: &'static str, wanted: usize) {
-    let held = processor::held();
-    // One that is acquired twice is another mistake.
-    if held.count == 0 || held.locks().contains(&wanted) {
-        return;
-    }
+    processor::with_held(|held| {
+        // One that is acquired twice is another mistake.
+        if held.count() != 0 && !held.contains(wanted) {
+            inside(export, wanted, held);
+        }
+    });
+}
+
+/// This thread wants a lock while it holds others.
+#[cold]
+fn inside(export: &'static str, wanted: usize, held: &Held) {
     let mut orders = lock(&ORDERS);
-    for outer in held.locks() {
-        if let Some(earlier) = order(&orders, wanted, *outer) {
+    for outer in held.locks().iter().map(Cell::get) {
+        if let Some(earlier) = order(&orders, wanted, outer) {
             drop(orders);
             let object = format!("lock {wanted:#x}, wanted by who holds {outer:#x}");
             let detail = "they were acquired the other way round before, directly or by others";
             violation(Rule::LockOrder, export, object, detail, Some(earlier));
         }
-        orders.entry((*outer, wanted)).or_insert_with(|| Site::here(export));
+        orders.entry((outer, wanted)).or_insert_with(|| Site::here(export));
     }
 }
 
 /// It has it.
 pub(crate) fn has(export: &'static str, acquired: usize) {
-    let mut held = processor::held();
-    if held.count == HELD_MAX {
-        let detail = format!("{HELD_MAX} others are held");
-        violation(Rule::LockOrder, export, format!("lock {acquired:#x}"), detail, None);
-    }
-    held.locks[held.count] = acquired;
-    held.count += 1;
-    processor::set_held(held);
+    processor::with_held(|held| {
+        let Some(place) = held.locks.get(held.count()) else {
+            let detail = format!("{HELD_MAX} others are held");
+            violation(Rule::LockOrder, export, format!("lock {acquired:#x}"), detail, None);
+        };
+        place.set(acquired);
+        held.count.set(held.count() + 1);
+    });
 }
 
 /// It gave it back.
 pub(crate) fn released(released: usize) {
-    let mut held = processor::held();
-    if let Some(at) = held.locks().iter().rposition(|lock| *lock == released) {
-        held.locks.copy_within(at + 1.., at);
-        held.count -= 1;
-        processor::set_held(held);
-    }
+    processor::with_held(|held| {
+        if let Some(at) = held.locks().iter().rposition(|lock| lock.get() == released) {
+            held.locks().windows(2).skip(at).for_each(|pair| pair[0].swap(&pair[1]));
+            held.count.set(held.count() - 1);
+        }
+    });
 }
 
 /// Memory is gone, and the locks in it: others that come to its place are others.

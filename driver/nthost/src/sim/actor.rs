@@ -61,7 +61,7 @@ pub(crate) fn spawn(name: String, context: Context, body: impl FnOnce() + 'stati
     let at = with(|world| world.actors.len());
     let coroutine = Coroutine::with_stack(stack, move |yielder: &Yielder<(), ()>, ()| {
         with(|world| world.actors[at].yielder = yielder);
-        processor::set_context(context);
+        processor::set_context(&context);
         body();
     });
     let actor =
@@ -104,10 +104,11 @@ pub(crate) fn pause(wait: Wait) {
     // SAFETY: of the coroutine that this code runs in, so it exists until this returns.
     let yielder = unsafe { &*yielder };
     yielder.suspend(());
-    processor::set_context(context);
+    processor::set_context(&context);
 }
 
 /// The same, of an export that takes no time: nobody else goes on.
+#[inline]
 pub(crate) fn simple_export_called() {
     interrupt::disarm();
     if is_on() {
@@ -116,10 +117,15 @@ pub(crate) fn simple_export_called() {
 }
 
 /// An export is called: a moment at which another may go on.
+#[inline]
 pub(crate) fn export_called(export: &'static str) {
-    if !is_on() {
-        return;
+    if is_on() {
+        simulated_export_called(export);
     }
+}
+
+#[cold]
+fn simulated_export_called(export: &'static str) {
     interrupt::disarm();
     cost::call(export);
     let (irql, depth) = (processor::irql(), processor::depth());
@@ -128,8 +134,16 @@ pub(crate) fn export_called(export: &'static str) {
 }
 
 /// Another may go on.
+#[inline]
 pub(crate) fn preempt(freedom: Freedom) {
-    if is_on() && with(|world| world.current != NOBODY && world.take(freedom)) {
+    if is_on() {
+        preempt_simulated(freedom);
+    }
+}
+
+#[cold]
+fn preempt_simulated(freedom: Freedom) {
+    if with(|world| world.current != NOBODY && world.take(freedom)) {
         pause(while_away());
     }
 }

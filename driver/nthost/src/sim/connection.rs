@@ -127,6 +127,6 @@ fn receive(connection: &'static Connection, port: PortId, standing: &Standing) {
         return;
     }
     let mut indication = Indication::new(&octets);
-    connection.indicate(indication.list(), &octets);
+    connection.indicate_simulated(indication.list(), &octets);
     indication.over();
 }

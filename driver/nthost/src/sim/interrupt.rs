@@ -45,16 +45,25 @@ pub(crate) fn image_is_at(range: Range<usize>) {
 }
 
 /// The driver is about to run: it may be interrupted before it calls an export.
+#[inline]
 pub(crate) fn arm() {
-    if is_on() && with(|world| world.take(Freedom::Interrupted)) {
-        set_trap();
+    if is_on() {
+        arm_if(Freedom::Interrupted);
     }
 }
 
 /// The same, where somebody is in the middle of a call on the same socket: more is likely to go
 /// wrong here.
+#[inline]
 pub(crate) fn arm_in_collision() {
-    if is_on() && with(|world| world.take(Freedom::InterruptedInCollision)) {
+    if is_on() {
+        arm_if(Freedom::InterruptedInCollision);
+    }
+}
+
+#[cold]
+fn arm_if(freedom: Freedom) {
+    if with(|world| world.take(freedom)) {
         set_trap();
     }
 }
@@ -82,9 +91,12 @@ pub(crate) fn disarm() {
 pub(crate) struct AtReturn;
 
 impl Drop for AtReturn {
+    #[inline]
     fn drop(&mut self) {
-        actor::preempt(Freedom::PreemptedAtReturn);
-        arm();
+        if is_on() {
+            actor::preempt(Freedom::PreemptedAtReturn);
+            arm();
+        }
     }
 }
 

@@ -186,7 +186,7 @@ pub fn run<T: 'static>(
     }
     STOPPING.set(false);
     interrupt::end();
-    processor::set_context(host);
+    processor::set_context(&host);
     let world = world::end();
     let outcome = Outcome {
         hash: world.trace.hash(),
@@ -251,10 +251,13 @@ pub(crate) fn check_quiet(export: &'static str) {
 }
 
 /// At which IRQL an event comes, and whether its flags say so when that is DISPATCH_LEVEL.
+#[inline]
 pub(crate) fn event_irql() -> (KIRQL, bool) {
-    if !world::is_on() {
-        return (DISPATCH_LEVEL, true);
-    }
+    if world::is_on() { simulated_event_irql() } else { (DISPATCH_LEVEL, true) }
+}
+
+#[cold]
+fn simulated_event_irql() -> (KIRQL, bool) {
     with(|world| {
         let passive = world.take(Freedom::PassiveCallback);
         let says = passive || !world.take(Freedom::FlagWithheld);
@@ -272,18 +275,30 @@ pub(crate) fn current_processor() -> Option<usize> {
 }
 
 /// True when a freedom is taken now; never where nothing is simulated.
+#[inline]
 pub(crate) fn takes(freedom: Freedom) -> bool {
-    world::is_on() && with(|world| world.take(freedom))
+    world::is_on() && simulated_takes(freedom)
+}
+
+#[cold]
+fn simulated_takes(freedom: Freedom) -> bool {
+    with(|world| world.take(freedom))
 }
 
 /// An event of a socket begins.
+#[inline]
 pub(crate) fn event_begins(socket: usize, name: &'static str, number: u64) {
     if world::is_on() {
-        with(|world| {
-            world.began(socket);
-            world.note(name, number as usize, 0);
-        });
+        simulated_event_begins(socket, name, number);
     }
+}
+
+#[cold]
+fn simulated_event_begins(socket: usize, name: &'static str, number: u64) {
+    with(|world| {
+        world.began(socket);
+        world.note(name, number as usize, 0);
+    });
 }
 
 /// It has returned.

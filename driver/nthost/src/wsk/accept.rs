@@ -6,7 +6,7 @@ use nt_sys::ntdef::{
     STATUS_FILE_FORCED_CLOSED, STATUS_REQUEST_NOT_ACCEPTED, STATUS_SUCCESS, status_name,
 };
 use nt_sys::wsk::{
-    SOCKADDR, WSK_EVENT_ACCEPT, WSK_EVENT_DISCONNECT, WSK_EVENT_RECEIVE, WSK_INSPECT_ID,
+    AF_INET6, SOCKADDR, WSK_EVENT_ACCEPT, WSK_EVENT_DISCONNECT, WSK_EVENT_RECEIVE, WSK_INSPECT_ID,
 };
 
 use super::connection::{Connection, Life, Shared};
@@ -21,7 +21,7 @@ use crate::transport::Stream;
 use crate::verifier::{Rule, Site, violation};
 
 /// Connections taken at once, so that other processors get their share.
-const ACCEPTS_MAX: usize = 4;
+const ACCEPTS_MAX: usize = 16;
 
 impl Listener {
     /// Connections are waiting. On a processor's thread.
@@ -47,10 +47,6 @@ impl Listener {
         }
     }
 
-    pub(crate) fn is_conditional(&self) -> bool {
-        lock(&self.shared).conditional
-    }
-
     /// Connections are told by events.
     pub(crate) fn has_events() -> bool {
         registration::static_events() & WSK_EVENT_ACCEPT != 0
@@ -58,9 +54,8 @@ impl Listener {
 
     /// An address in the family of the listener.
     pub(super) fn sockaddr(&self, remote: SocketAddr) -> SOCKADDR {
-        let local = address::from_sockaddr(&lock(&self.shared).local);
-        match (local, remote) {
-            (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
+        match (self.family, remote) {
+            (AF_INET6, SocketAddr::V4(v4)) => {
                 let mapped = v4.ip().to_ipv6_mapped();
                 address::to_sockaddr(SocketAddr::new(mapped.into(), v4.port()))
             }
@@ -77,14 +72,16 @@ impl Listener {
         inspect_id: Option<WSK_INSPECT_ID>,
     ) {
         work::establishes(&stream);
-        let remote = self.sockaddr(remote);
-        let local = lock(&self.shared).local;
+        let (local, remote) = (self.local(), self.sockaddr(remote));
         let connection = Self::connection(processor, stream, local, remote, inspect_id);
         if self.offer(connection, local, remote) {
             Self::attach(connection, processor);
             return;
         }
-        let refused = core::mem::take(&mut *lock(&connection.shared));
+        let mut shared = lock(&connection.shared);
+        let refused = core::mem::take(&mut *shared);
+        connection.set_life(Life::Closed, &mut shared);
+        drop(shared);
         slots::give(connection);
         if let Some(stream) = refused.stream {
             work::answered(&stream, false);
@@ -103,11 +100,11 @@ impl Listener {
     ) -> &'static Connection {
         let connection = slots::take();
         connection.number.store(work::number_of(&stream), Ordering::Relaxed);
-        let (life, stream) = (Life::Open, Some(stream));
         connection.home.store(u32::try_from(processor).unwrap_or(0), Ordering::Relaxed);
-        *lock(&connection.shared) =
-            Shared { life, stream, inspect_id, remote, local, ..Shared::default() };
-        *lock(&connection.client) = (0, 0);
+        connection.set_client(0, 0);
+        let mut shared = lock(&connection.shared);
+        *shared = Shared { stream: Some(stream), inspect_id, remote, local, ..Shared::default() };
+        connection.set_life(Life::Open, &mut shared);
         connection
     }
 
@@ -118,7 +115,8 @@ impl Listener {
         }
         let mut shared = lock(&connection.shared);
         let Some(Stream::Live(file)) = &shared.stream else { return };
-        if state().processor(processor).watch(connection, file).is_err() {
+        let unsent = !shared.sends.is_empty();
+        if state().processor(processor).watch(connection, file, unsent).is_err() {
             shared.reset = true;
             drop(shared);
             connection.call_home();
@@ -133,8 +131,7 @@ impl Listener {
             return self.end_accepts(STATUS_FILE_FORCED_CLOSED);
         }
         let Some(event) = self.client().WskAcceptEvent else { return };
-        let local = lock(&self.shared).local;
-        let (mut local, mut remote) = (local, SOCKADDR::default());
+        let (mut local, mut remote) = (self.local(), SOCKADDR::default());
         let (mut context, mut table) = (core::ptr::null_mut(), core::ptr::null());
         let socket = core::ptr::null_mut();
         let (frame, flags) = processor::enter_event(export);
@@ -188,7 +185,7 @@ impl Listener {
         if wants && (context.is_null() || table.is_null()) {
             violation(Rule::AcceptOutputs, export, "context and table", "null", None);
         }
-        *lock(&connection.client) = (context.expose_provenance(), table.expose_provenance());
+        connection.set_client(context.expose_provenance(), table.expose_provenance());
         true
     }
 }

@@ -13,7 +13,7 @@ use nt_sys::wsk::{
 };
 
 use super::complete;
-use super::connection::{Connection, Life, SendIrp};
+use super::connection::{Connection, SendIrp};
 use super::listener::{self, Listener};
 use super::registration;
 use crate::nt::{irp, lock};
@@ -114,10 +114,9 @@ impl Listener {
                 return;
             }
             let (accept, waiting) = (shared.accepts.pop_front(), shared.backlog.pop_front());
-            let local = shared.local;
             drop(shared);
             if let (Some(accept), Some(waiting)) = (accept, waiting) {
-                self.accepted(&accept, waiting, local);
+                self.accepted(&accept, waiting, self.local());
             }
         }
     }
@@ -126,7 +125,7 @@ impl Listener {
         let remote = self.sockaddr(waiting.remote);
         let Waiting { processor, stream, .. } = waiting;
         let connection = Self::connection(processor, stream, local, remote, None);
-        *lock(&connection.client) = (accept.context, accept.table);
+        connection.set_client(accept.context, accept.table);
         for (place, value) in [(accept.local, local), (accept.remote, remote)] {
             if !place.is_null() {
                 // SAFETY: the client's: room for an address until the IRP completed.
@@ -207,7 +206,7 @@ impl Connection {
     fn next_received(&self) -> Option<(PendingReceive, NTSTATUS, usize)> {
         let mut shared = lock(&self.shared);
         let shared = &mut *shared;
-        if shared.life != Life::Open {
+        if !self.is_open() {
             return None;
         }
         let front = shared.receives.front()?;

@@ -1,7 +1,7 @@
 //! A connection socket: its state, and the functions of its dispatch table.
 use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
@@ -32,10 +32,10 @@ use crate::verifier::{Rule, Site, violation};
 const CLOSE_TURNS: u32 = if cfg!(debug_assertions) { 3 } else { 0 };
 
 /// Where a socket is in its life.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
 pub(super) enum Life {
     /// Not handed out, or closed and waiting for reuse.
-    #[default]
     Closed,
     /// The client's.
     Open,
@@ -47,7 +47,6 @@ pub(super) enum Life {
 #[derive(Default)]
 #[allow(clippy::struct_excessive_bools)] // independent facts
 pub(super) struct Shared {
-    pub(super) life: Life,
     pub(super) stream: Option<Stream>,
     pub(super) sends: VecDeque<PendingSend>,
     /// Octets that were indicated and not taken.
@@ -87,6 +86,12 @@ pub(super) struct Shared {
     pub(super) local: SOCKADDR,
 }
 
+impl Shared {
+    fn is_in_event(&self) -> bool {
+        self.receiving || self.telling
+    }
+}
+
 /// What there is to be done for a connection.
 #[allow(clippy::struct_excessive_bools)] // independent facts
 pub(crate) struct Standing {
@@ -123,8 +128,11 @@ pub(crate) struct Connection {
     pub(super) home: AtomicU32,
     /// Names it on a simulated machine; 0 elsewhere.
     pub(super) number: AtomicU64,
+    /// A [`Life`], which changes under the lock only.
+    life: AtomicU32,
     /// The client's context and table, set when accepted.
-    pub(super) client: Mutex<(usize, usize)>,
+    context: AtomicUsize,
+    table: AtomicUsize,
     pub(super) shared: Mutex<Shared>,
 }
 
@@ -173,14 +181,18 @@ pub(super) fn enter_call(export: &'static str, socket: *mut WSK_SOCKET) -> Call 
     // category.
     let connection: &'static Connection = unsafe { &*socket.cast::<Connection>() };
     connection.calls.fetch_add(1, Ordering::Acquire);
-    let shared = lock(&connection.shared);
-    let (life, site) = (shared.life, shared.closed_at);
-    drop(shared);
-    if life != Life::Open {
-        let object = format!("connection socket {socket:p}");
-        violation(Rule::CallDuringClose, export, object, format!("it is {life:?}"), site);
+    if !connection.is_open() {
+        called_when_closed(export, connection);
     }
     Call(connection)
+}
+
+#[cold]
+fn called_when_closed(export: &'static str, connection: &'static Connection) -> ! {
+    let site = lock(&connection.shared).closed_at;
+    let object = format!("connection socket {:p}", connection.pointer());
+    let detail = format!("it is {:?}", connection.life());
+    violation(Rule::CallDuringClose, export, object, detail, site)
 }
 
 impl Connection {
@@ -190,7 +202,9 @@ impl Connection {
             calls: AtomicU32::new(0),
             home: AtomicU32::new(0),
             number: AtomicU64::new(0),
-            client: Mutex::new((0, 0)),
+            life: AtomicU32::new(Life::Closed as u32),
+            context: AtomicUsize::new(0),
+            table: AtomicUsize::new(0),
             shared: Mutex::new(Shared::default()),
         }
     }
@@ -203,10 +217,33 @@ impl Connection {
         self.home.load(Ordering::Relaxed) as usize
     }
 
+    pub(super) fn life(&self) -> Life {
+        match self.life.load(Ordering::Acquire) {
+            life if life == Life::Open as u32 => Life::Open,
+            life if life == Life::Closing as u32 => Life::Closing,
+            _ => Life::Closed,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.life() == Life::Open
+    }
+
+    /// Under the lock.
+    pub(super) fn set_life(&self, life: Life, _shared: &mut MutexGuard<'_, Shared>) {
+        self.life.store(life as u32, Ordering::Release);
+    }
+
     /// The client's context and table; a null table means that it wants no events.
     pub(super) fn client(&self) -> (PVOID, *const WSK_CLIENT_CONNECTION_DISPATCH) {
-        let (context, table) = *lock(&self.client);
+        let table = self.table.load(Ordering::Acquire);
+        let context = self.context.load(Ordering::Relaxed);
         (core::ptr::with_exposed_provenance_mut(context), core::ptr::with_exposed_provenance(table))
+    }
+
+    pub(super) fn set_client(&self, context: usize, table: usize) {
+        self.context.store(context, Ordering::Relaxed);
+        self.table.store(table, Ordering::Release);
     }
 
     /// Names it on a simulated machine; 0 elsewhere.
@@ -245,8 +282,8 @@ impl Connection {
         let by_irp = self.client().1.is_null();
         let shared = lock(&self.shared);
         Standing {
-            open: shared.life == Life::Open,
-            closing: shared.life == Life::Closing,
+            open: self.is_open(),
+            closing: self.life() == Life::Closing,
             by_irp,
             awaited: !shared.receives.is_empty(),
             gated: shared.gated || shared.reset,
@@ -301,8 +338,9 @@ impl Connection {
     /// True when the socket is gone.
     pub(crate) fn finish_close(&'static self) -> bool {
         let mut shared = lock(&self.shared);
-        if shared.life != Life::Closing || shared.receiving || shared.telling {
-            return shared.life == Life::Closed;
+        let life = self.life();
+        if life != Life::Closing || shared.is_in_event() {
+            return life == Life::Closed;
         }
         if world::is_on() && shared.close_turns > 0 {
             // What was pending completes before the close does, wherever and whenever.
@@ -334,6 +372,7 @@ impl Connection {
         }
         let site = shared.closed_at;
         *shared = Shared { closed_at: site, ..Shared::default() };
+        self.set_life(Life::Closed, &mut shared);
         drop(shared);
         // Before the client hears of it: it may deregister at once.
         slots::give(self);
@@ -352,8 +391,8 @@ kernel_fn! {
         let _return = AtReturn;
         let call = enter_call(export, socket);
         let connection = call.0;
-        let object = format_args!("connection socket {socket:p}").to_string();
         if connection.calls.load(Ordering::Acquire) > 1 {
+            let object = format!("connection socket {socket:p}");
             violation(Rule::CallDuringClose, export, object, "another call is running", None);
         }
         irp::submit(export, irp);
@@ -361,19 +400,20 @@ kernel_fn! {
             work::closes_unused(connection.number());
         }
         let mut shared = lock(&connection.shared);
-        shared.life = Life::Closing;
+        connection.set_life(Life::Closing, &mut shared);
         shared.closed_at = Some(Site::here(export));
         shared.close = Some(SendIrp(irp));
         shared.close_turns = if world::is_on() { 1 } else { CLOSE_TURNS };
-        let busy = shared.receiving;
+        let in_event = shared.is_in_event();
         drop(shared);
         drop(call);
-        // The home processor closes, after the callback that is running there, if one is.
+        // The home processor closes, after the callback that is running there, if one is: whoever
+        // calls an event of the socket looks for this behind it.
         let at_home = processor::is(connection.home()) && processor::depth() == 0;
-        if !busy && at_home && !world::is_on() {
-            connection.finish_close();
-        } else {
+        if world::is_on() || !in_event && !at_home {
             connection.call_home();
+        } else if !in_event {
+            connection.finish_close();
         }
         STATUS_PENDING
     }

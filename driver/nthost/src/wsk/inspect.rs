@@ -143,7 +143,7 @@ impl Listener {
         let Some(event) = self.client().WskInspectEvent else {
             violation(Rule::AcceptOutputs, export, "its callback", "none", None);
         };
-        let mut local = lock(&self.shared).local;
+        let mut local = self.local();
         sim::event_begins(self.address(), export, 0);
         let (frame, _) = processor::enter_event(export);
         // SAFETY: the client's callback with its context; what is passed is valid for the call.

@@ -2,8 +2,8 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
@@ -38,11 +38,9 @@ static OPEN: Mutex<Vec<&'static Listener>> = Mutex::new(Vec::new());
 pub(super) struct Shared {
     v6_only: bool,
     exclusive: bool,
-    pub(super) conditional: bool,
     /// Bound; without a file on a simulated machine.
     bound: bool,
     file: Option<OwnedFd>,
-    pub(super) local: SOCKADDR,
     /// Those that are not established yet.
     pub(super) requests: super::inspect::Requests,
     /// Those that are accepted by IRP.
@@ -57,7 +55,11 @@ pub(super) struct Shared {
 #[repr(C)]
 pub(crate) struct Listener {
     socket: WSK_SOCKET,
-    family: u16,
+    pub(super) family: u16,
+    /// Set before bind.
+    conditional: AtomicBool,
+    /// Set by bind.
+    local: OnceLock<SOCKADDR>,
     context: usize,
     table: usize,
     /// Processors that still watch it.
@@ -93,6 +95,8 @@ pub(super) fn create(
     let listener: &'static Listener = Box::leak(Box::new(Listener {
         socket: WSK_SOCKET { Dispatch: (&raw const TABLE.0).cast() },
         family,
+        conditional: AtomicBool::new(false),
+        local: OnceLock::new(),
         context: context.expose_provenance(),
         table: table.expose_provenance(),
         watchers: AtomicUsize::new(0),
@@ -130,7 +134,7 @@ pub(crate) fn lose() {
 pub(crate) fn addresses() -> Vec<SocketAddr> {
     let open = lock(&OPEN);
     let bound = open.iter().filter(|listener| lock(&listener.shared).bound);
-    bound.map(|listener| address::from_sockaddr(&lock(&listener.shared).local)).collect()
+    bound.map(|listener| address::from_sockaddr(&listener.local())).collect()
 }
 
 pub(super) fn enter_call(export: &'static str, socket: *mut WSK_SOCKET) -> &'static Listener {
@@ -164,6 +168,16 @@ impl Listener {
 
     pub(super) fn pointer(&self) -> *mut WSK_SOCKET {
         core::ptr::from_ref(self).cast_mut().cast()
+    }
+
+    /// Connections are inspected before they are accepted.
+    pub(crate) fn is_conditional(&self) -> bool {
+        self.conditional.load(Ordering::Relaxed)
+    }
+
+    /// The address that it is bound to.
+    pub(super) fn local(&self) -> SOCKADDR {
+        self.local.get().copied().unwrap_or_default()
     }
 
     /// Of the socket, for what is counted by it.
@@ -274,7 +288,7 @@ kernel_fn! {
                 true
             }
             (SOL_SOCKET, SO_CONDITIONAL_ACCEPT) => {
-                shared.conditional = value != 0;
+                listener.conditional.store(value != 0, Ordering::Relaxed);
                 true
             }
             _ => false,
@@ -322,10 +336,10 @@ impl Listener {
             Ok(bound) => bound,
             Err(error) => return listening::status_of(&error),
         };
+        self.local.get_or_init(|| address::to_sockaddr(local));
         let mut shared = lock(&self.shared);
         shared.file = Some(file);
         shared.bound = true;
-        shared.local = address::to_sockaddr(local);
         drop(shared);
         self.watchers.store(state().processors.len(), Ordering::Release);
         for processor in &state().processors {
@@ -341,9 +355,9 @@ impl Listener {
         if local.port() == 0 {
             local.set_port(SIMULATED_PORT);
         }
+        self.local.get_or_init(|| address::to_sockaddr(local));
         let mut shared = lock(&self.shared);
         shared.bound = true;
-        shared.local = address::to_sockaddr(local);
         drop(shared);
         work::listens(self);
         STATUS_SUCCESS
@@ -377,9 +391,7 @@ kernel_fn! {
         let export = "WskGetLocalAddress";
         let listener = enter_call(export, socket);
         irp::submit(export, irp);
-        let shared = lock(&listener.shared);
-        let (bound, local) = (shared.bound, shared.local);
-        drop(shared);
+        let (bound, local) = (lock(&listener.shared).bound, listener.local());
         // SAFETY: the caller's: room for an address.
         unsafe { address.write_unaligned(local) };
         let failed = fault::fails(export, Freedom::CallFailed);

@@ -1,4 +1,6 @@
 //! WskReceive, and the events of arriving octets and ends.
+use std::sync::MutexGuard;
+
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::ntdef::{
@@ -10,7 +12,7 @@ use nt_sys::wsk::{WSK_BUF, WSK_DATA_INDICATION, WSK_FLAG_ABORTIVE, WSK_SOCKET};
 use rustix::event::epoll::EventFlags;
 
 use super::complete;
-use super::connection::{Connection, Life, enter_call};
+use super::connection::{Connection, Shared, enter_call};
 use crate::live::buffer::ReceiveBuffer;
 use crate::nt::{irp, lock};
 use crate::processor::{self, Frame};
@@ -69,11 +71,54 @@ enum Next {
     Nothing,
 }
 
+impl Shared {
+    /// Of an open socket.
+    fn next(&mut self, buffer: &mut ReceiveBuffer) -> Next {
+        if self.reset && !self.end_told {
+            return Next::Reset;
+        }
+        if self.gated || self.end_told && self.withheld.is_empty() {
+            return Next::Nothing;
+        }
+        if !self.withheld.is_empty() {
+            let octets = buffer.fill(&self.withheld);
+            self.withheld.drain(..octets);
+            return Next::Octets(octets);
+        }
+        if self.read_ended {
+            return Next::Ended;
+        }
+        if !self.readable {
+            return Next::Nothing;
+        }
+        let Some(stream) = &self.stream else { return Next::Nothing };
+        match stream.receive(buffer.octets_mut()) {
+            Received::Octets { octets, more } => {
+                // Edges come once: an end that was announced with octets is not announced again.
+                self.readable = more || self.end_comes;
+                Next::Octets(octets)
+            }
+            Received::Nothing => {
+                self.readable = false;
+                Next::Nothing
+            }
+            Received::End => {
+                self.read_ended = true;
+                Next::Ended
+            }
+            Received::Reset => {
+                self.reset = true;
+                Next::Reset
+            }
+        }
+    }
+}
+
 impl Connection {
     /// The transport says that something changed. On the home processor.
     pub(crate) fn ready(&'static self, flags: EventFlags, buffer: &mut ReceiveBuffer) {
         let mut shared = lock(&self.shared);
-        if shared.life != Life::Open {
+        if !self.is_open() {
             drop(shared);
             self.finish_close();
             return;
@@ -83,100 +128,77 @@ impl Connection {
         shared.end_comes |= flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         // A gated socket is not read, which would tell of it.
         shared.reset |= shared.gated && flags.contains(EventFlags::ERR);
-        let unsent = flags.contains(EventFlags::OUT) && !shared.sends.is_empty();
-        drop(shared);
-        if unsent {
+        if flags.contains(EventFlags::OUT) && !shared.sends.is_empty() {
+            drop(shared);
             self.flush();
+            shared = lock(&self.shared);
         }
-        self.read(buffer);
+        self.read(shared, buffer);
     }
 
     /// Something was left to do on the home processor.
     pub(crate) fn at_home(&'static self, buffer: &mut ReceiveBuffer) {
         if !self.finish_close() {
-            self.read(buffer);
+            self.read(lock(&self.shared), buffer);
         }
     }
 
-    /// Tells the client what has arrived, as long as it takes it.
-    fn read(&'static self, buffer: &mut ReceiveBuffer) {
+    /// Tells the client what has arrived, as long as it takes it. The lock is released while the
+    /// client runs.
+    fn read(&'static self, mut shared: MutexGuard<'_, Shared>, buffer: &mut ReceiveBuffer) {
         if self.client().1.is_null() {
+            drop(shared);
             return self.serve_receives();
         }
         for _ in 0..READS_MAX {
-            match self.next(buffer) {
+            shared = match shared.next(buffer) {
                 Next::Octets(octets) => {
                     let list = buffer.indication(octets);
-                    self.indicate(list, buffer.octets(octets));
+                    let shared = self.indicate(shared, list, buffer.octets(octets));
                     buffer.poison(octets);
+                    shared
                 }
-                Next::Ended => self.tell_end(0),
+                Next::Ended => {
+                    drop(shared);
+                    self.tell_end(0);
+                    lock(&self.shared)
+                }
                 Next::Reset => {
+                    drop(shared);
                     self.abort_sends("WskSend", STATUS_CONNECTION_RESET);
                     self.tell_end(WSK_FLAG_ABORTIVE);
+                    lock(&self.shared)
                 }
                 Next::Nothing => return,
-            }
-            if self.finish_close() {
+            };
+            if !self.is_open() {
+                drop(shared);
+                self.finish_close();
                 return;
             }
         }
+        drop(shared);
         self.call_home();
     }
 
-    fn next(&self, buffer: &mut ReceiveBuffer) -> Next {
-        let mut shared = lock(&self.shared);
-        if shared.life != Life::Open {
-            return Next::Nothing;
-        }
-        if shared.reset && !shared.end_told {
-            return Next::Reset;
-        }
-        if shared.gated || shared.end_told && shared.withheld.is_empty() {
-            return Next::Nothing;
-        }
-        if !shared.withheld.is_empty() {
-            let octets = buffer.fill(&shared.withheld);
-            shared.withheld.drain(..octets);
-            return Next::Octets(octets);
-        }
-        if shared.read_ended {
-            return Next::Ended;
-        }
-        if !shared.readable {
-            return Next::Nothing;
-        }
-        let Some(stream) = &shared.stream else { return Next::Nothing };
-        match stream.receive(buffer.octets_mut()) {
-            Received::Octets { octets, more } => {
-                // Edges come once: an end that was announced with octets is not announced again.
-                shared.readable = more || shared.end_comes;
-                Next::Octets(octets)
-            }
-            Received::Nothing => {
-                shared.readable = false;
-                Next::Nothing
-            }
-            Received::End => {
-                shared.read_ended = true;
-                Next::Ended
-            }
-            Received::Reset => {
-                shared.reset = true;
-                Next::Reset
-            }
-        }
+    /// One receive event of a simulated machine.
+    pub(crate) fn indicate_simulated(&self, list: *mut WSK_DATA_INDICATION, octets: &[u8]) {
+        drop(self.indicate(lock(&self.shared), list, octets));
     }
 
-    /// One receive event of `octets`, which `list` describes.
-    pub(crate) fn indicate(&'static self, list: *mut WSK_DATA_INDICATION, octets: &[u8]) {
+    /// One receive event of `octets`, which `list` describes. Takes the lock, and gives it back.
+    fn indicate<'s>(
+        &'s self,
+        mut shared: MutexGuard<'s, Shared>,
+        list: *mut WSK_DATA_INDICATION,
+        octets: &[u8],
+    ) -> MutexGuard<'s, Shared> {
         let (context, table) = self.client();
         // SAFETY: the client's table stays until the socket is closed.
         let event = unsafe { table.as_ref() }.and_then(|table| table.WskReceiveEvent);
-        let Some(event) = event else { return };
+        let Some(event) = event else { return shared };
         let octets_len = octets.len();
         let mut accepted = octets_len;
-        let mut shared = lock(&self.shared);
         shared.receiving = true;
         shared.restart_early = false;
         drop(shared);
@@ -202,6 +224,7 @@ impl Connection {
             shared.withheld.splice(..0, rest.iter().copied());
             shared.gated = !shared.restart_early;
         }
+        shared
     }
 
     /// An event of this socket begins: the callback, and its flags.

@@ -40,29 +40,43 @@ pub(crate) struct PendingSend {
 // SAFETY: the chain is the provider's until the IRP completed.
 unsafe impl Send for PendingSend {}
 
+/// An MDL of the client's, ours for the call or until completed.
+fn fields<'m>(mdl: *const MDL) -> Option<&'m MDL> {
+    // SAFETY: the caller's: null, or of a chain that stays until completion (rule 20).
+    unsafe { mdl.as_ref() }
+}
+
+/// Octets that an MDL describes.
+fn part<'p>(mdl: &MDL, skip: usize, octets: usize) -> IoSlice<'p> {
+    let base = mdl.StartVa.wrapping_byte_add(mdl.ByteOffset as usize + skip);
+    // SAFETY: the MDL describes non-paged memory that stays until completion (rule 20).
+    IoSlice::new(unsafe { core::slice::from_raw_parts(base.cast::<u8>(), octets) })
+}
+
+/// The octets of a chain from `skip` on, when they are all in its first MDL.
+fn only_part<'p>(mdl: *const MDL, skip: usize, octets: usize) -> Option<IoSlice<'p>> {
+    let mdl = fields(mdl)?;
+    (skip + octets <= mdl.ByteCount as usize).then(|| part(mdl, skip, octets))
+}
+
 /// The octets of a chain from `skip` on, at most `PARTS_MAX` parts of them; panics never, reports
 /// a chain that is shorter than it says.
 fn parts(
-    mut mdl: *mut MDL,
+    mut mdl: *const MDL,
     mut skip: usize,
     mut left: usize,
     parts: &mut [IoSlice<'_>; PARTS_MAX],
 ) -> usize {
     let mut used = 0;
     while left > 0 && used < PARTS_MAX {
-        if mdl.is_null() {
+        let Some(fields) = fields(mdl) else {
             let detail = format!("{left} octets are missing");
             violation(Rule::BufferBounds, "WskSend", "WSK_BUF", detail, None);
-        }
-        // SAFETY: the client's chain, ours for the call or until completed.
-        let fields = unsafe { &*mdl };
+        };
         let count = fields.ByteCount as usize;
         if skip < count {
-            let base = fields.StartVa.wrapping_byte_add(fields.ByteOffset as usize + skip);
             let taken = (count - skip).min(left);
-            // SAFETY: the MDL describes non-paged memory that stays until completion (rule 20).
-            let octets = unsafe { core::slice::from_raw_parts(base.cast::<u8>(), taken) };
-            parts[used] = IoSlice::new(octets);
+            parts[used] = part(fields, skip, taken);
             used += 1;
             left -= taken;
             skip = 0;
@@ -92,11 +106,16 @@ impl PendingSend {
     /// Gives as much as possible to the transport; true when all of it is out.
     fn progress(&mut self, stream: &Stream) -> std::io::Result<bool> {
         while self.sent < self.octets {
-            let mut slices = [IoSlice::new(&[]); PARTS_MAX];
-            let left = self.octets - self.sent;
-            let used = parts(self.mdl, self.offset + self.sent, left, &mut slices);
-            let offered: usize = slices[..used].iter().map(|slice| slice.len()).sum();
-            match stream.send(&slices[..used]) {
+            let (skip, left) = (self.offset + self.sent, self.octets - self.sent);
+            let (offered, result) = if let Some(part) = only_part(self.mdl, skip, left) {
+                (left, stream.send(&[part]))
+            } else {
+                let mut slices = [IoSlice::new(&[]); PARTS_MAX];
+                let used = parts(self.mdl, skip, left, &mut slices);
+                let offered = slices[..used].iter().map(|slice| slice.len()).sum();
+                (offered, stream.send(&slices[..used]))
+            };
+            match result {
                 Ok(sent) => {
                     self.sent += sent;
                     if sent < offered {
@@ -181,6 +200,11 @@ kernel_fn! {
                 send.fingerprint = Some(send.hash());
                 // SAFETY: the client's chain, valid until completed.
                 send.pins = Some(unsafe { Pins::of(send.mdl, export) });
+                if let Some(Stream::Live(file)) = &shared.stream
+                    && shared.sends.is_empty()
+                {
+                    state().processor(call.0.home()).watch_unsent(call.0, file);
+                }
                 shared.sends.push_back(send);
                 drop(shared);
                 call.0.look();
