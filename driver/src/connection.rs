@@ -240,7 +240,8 @@ impl Connection {
 
     /// True while another request may be answered.
     fn may_answer(&self, socket: &Socket<'_, Server>) -> bool {
-        self.stream.is_none() && socket.sends_in_flight() < SENDS_MAX && !socket.is_closing()
+        let may_send = socket.sends_in_flight() < SENDS_MAX && !socket.is_spent();
+        self.stream.is_none() && may_send && !socket.is_closing()
     }
 
     /// Takes octets up to the end of `segment` or until no more may be answered; returns the rest.

@@ -103,8 +103,8 @@ pub(super) struct Own<C: Client> {
 /// One connection.
 ///
 /// O1: `own` is reached only by the runner (W1 of [`Owner`]), or, while the slot is free, by the
-/// thread that took it from the slab. By IRP it is the worker that runs what somebody else became
-/// the runner of and queued (see [`Worker`](super::worker::Worker)). O2: the provider outlives
+/// thread that took it from the slab. The worker runs what somebody else became the runner of and
+/// queued (see [`Worker`](super::worker::Worker)). O2: the provider outlives
 /// every slot (see [`Provider`]).
 pub(super) struct Endpoint<C: Client> {
     owner: Owner,
@@ -183,27 +183,47 @@ impl<C: Client> Endpoint<C> {
         self.post(Events::CLOSED);
     }
 
+    /// As `post`, by somebody who has more to do than to run a connection: the worker runs it.
+    pub(super) fn post_to_worker(&self, events: Events) {
+        if self.owner.post(events.0) {
+            self.provider().worker.queue(self);
+        }
+    }
+
     /// This thread just became the runner.
     fn run_or_queue(&self) {
         if self.provider().is_by_irp() {
             self.provider().worker.queue(self);
         } else {
+            // SAFETY: O1: this thread is the runner.
+            unsafe { &mut *self.own.get() }.link.turn_began();
             self.run_events();
         }
     }
 
-    /// Handles events until none is left, then stops being the runner.
+    /// Handles events until none is left, then stops being the runner; or, when enough was sent in
+    /// this turn, leaves that to the worker.
     #[cold]
     #[inline(never)]
     fn run_events(&self) {
-        while !self.owner.try_rest() && self.run_once() {}
+        while !self.owner.try_rest() {
+            // SAFETY: O1: this thread is the runner.
+            if unsafe { &*self.own.get() }.link.is_spent() {
+                return self.provider().worker.queue(self);
+            }
+            if !self.run_once() {
+                return;
+            }
+        }
     }
 
     /// The worker's turn with a connection. More that happened meanwhile is for another turn, so
     /// that a connection whose peer is quick does not keep the others waiting.
     pub(super) fn run_turn(&self) {
+        // SAFETY: O1: this thread is the runner.
+        unsafe { &mut *self.own.get() }.link.turn_began();
         if self.run_once() && !self.owner.try_rest() {
-            self.run_or_queue();
+            self.provider().worker.queue(self);
         }
     }
 
@@ -284,6 +304,7 @@ impl<C: Client> Endpoint<C> {
     #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
     #[inline(always)]
     fn show(&self, own: &mut Own<C>, indication: &mut Indication<'_>) -> Events {
+        own.link.turn_began();
         own.link.receive_began();
         let (state, mut socket) = self.split(own);
         self.provider().client().receive(state, &mut socket, indication)
@@ -307,7 +328,7 @@ impl<C: Client> Endpoint<C> {
     }
 
     /// Octets were left: they are shown again as long as sends that completed meanwhile may have
-    /// made room for them.
+    /// made room for them, and not enough was sent in this turn.
     #[cold]
     #[inline(never)]
     fn offer_rest(&self, indication: &mut Indication<'_>) {
@@ -319,8 +340,10 @@ impl<C: Client> Endpoint<C> {
             }
             // The rest is not with the provider yet, but a client must not take it for nothing.
             own.link.receive_held();
+            let is_spent = own.link.is_spent();
             let events = self.owner.events();
-            if events & Events::SENT.0 == 0 || events & Events::CLOSED.0 != 0 || !self.run_once() {
+            let may_go_on = events & Events::SENT.0 != 0 && events & Events::CLOSED.0 == 0;
+            if is_spent || !may_go_on || !self.run_once() {
                 // SAFETY: as above.
                 unsafe { &mut *self.own.get() }.link.receive_gated();
                 return;

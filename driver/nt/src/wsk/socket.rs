@@ -28,7 +28,13 @@ pub(super) struct Link {
     gated: bool,
     /// A restart was asked for since then.
     restarted: bool,
+    /// Sends of this turn.
+    sends: u8,
 }
+
+/// Sends of one turn at most, so that a callback ends in time (contract section 12): where they
+/// complete at once, nothing else would end it.
+const SENDS_PER_TURN: u8 = 16;
 
 // SAFETY: the pointer is used by the runner only, whichever thread that is (C1).
 unsafe impl Send for Link {}
@@ -44,6 +50,15 @@ impl Link {
 
     pub(super) fn receive_began(&mut self) {
         self.gated = false;
+    }
+
+    pub(super) fn turn_began(&mut self) {
+        self.sends = 0;
+    }
+
+    /// True when no more is to be sent in this turn. A completion follows, to go on after.
+    pub(super) fn is_spent(&self) -> bool {
+        self.sends >= SENDS_PER_TURN
     }
 
     /// Octets are left, which is as if they were with the provider, but nothing restarts them: they
@@ -110,6 +125,12 @@ impl<'s, C: Client> Socket<'s, C> {
         self.link.closing
     }
 
+    /// True when enough was sent in this turn. What is left is for after [`Events::SENT`], which
+    /// follows.
+    pub fn is_spent(&self) -> bool {
+        self.link.is_spent()
+    }
+
     /// True while the provider withholds octets that were not taken.
     pub fn is_gated(&self) -> bool {
         self.link.gated
@@ -145,6 +166,7 @@ impl<'s, C: Client> Socket<'s, C> {
         let Some(send) = table.WskSend else { return };
         let Some(mut slot) = outgoing.seal(self.endpoint) else { return };
         self.endpoint.sends.add(slot.octets());
+        self.link.sends = self.link.sends.saturating_add(1);
         // SAFETY: the slot is sealed: idle IRP, final place, alive until its completion.
         let (irp, buffer) = unsafe { slot.prepare(Some(send_complete::<C>)) };
         // SAFETY: (a) connected, no close begun, and this runner is the only caller (C1, C2);
