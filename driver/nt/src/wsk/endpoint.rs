@@ -8,9 +8,10 @@ use super::intake::Intake;
 use super::owner::Owner;
 use super::provider::Provider;
 use super::socket::{Link, Socket};
-use super::{Client, Indication, Seat};
+use super::{Arrival, Client, Indication, Seat};
 use crate::bug_check;
 use crate::irp::EmbeddedIrp;
+use crate::processor;
 
 /// What happened to a connection since its runner last looked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -259,7 +260,7 @@ impl<C: Client> Endpoint<C> {
     /// for more when it took everything.
     fn take_in(&self, own: &mut Own<C>) {
         let Own { link, state: Some(state), intake: Some(intake) } = own else { return };
-        let mut socket = Socket::new(self, link);
+        let mut socket = Socket::new(self, link, processor::current());
         if !intake.is_empty() && !socket.is_gated() && !socket.is_closing() {
             let mut indication = Indication::of(intake.octets());
             self.show_apart(state, &mut socket, &mut indication);
@@ -278,36 +279,53 @@ impl<C: Client> Endpoint<C> {
     /// connection: then nothing is taken and the runner knows.
     #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
     #[inline(always)]
-    pub(super) fn receive(&self, indication: &mut Indication<'_>) -> Option<usize> {
+    pub(super) fn receive(&self, arrival: Arrival<'_>) -> Option<usize> {
         if !self.owner.try_run() {
             self.collide();
             return None;
         }
         // SAFETY: O1: this thread is the runner.
         let own = unsafe { &mut *self.own.get() };
-        let mut known = Events::NONE;
-        if !own.link.is_closing() {
-            known = self.show(own, indication);
-            if indication.left() > 0 {
-                self.offer_rest(indication);
-                known = Events::NONE;
-            }
+        if own.link.is_closing() {
+            self.rest(Events::NONE);
+            return Some(0);
         }
-        // What the client knows of is not told it: a send that completed while it was submitted.
-        if !self.owner.try_rest_knowing(known.0) {
-            self.run_events();
-        }
-        Some(indication.consumed())
-    }
-
-    /// Shows the client what was received; returns the events that tell it nothing any more.
-    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
-    #[inline(always)]
-    fn show(&self, own: &mut Own<C>, indication: &mut Indication<'_>) -> Events {
         own.link.turn_began();
         own.link.receive_began();
         let (state, mut socket) = self.split(own);
-        self.provider().client().receive(state, &mut socket, indication)
+        let processor = socket.processor();
+        let (known, taken) =
+            match self.provider().client().receive_whole(state, &mut socket, arrival) {
+                Some(known) => (known, arrival.octets()),
+                None => self.show(arrival, processor),
+            };
+        self.rest(known);
+        Some(taken)
+    }
+
+    /// Stops being the runner, unless there is more than the `known` events: what the client knows
+    /// of is not told it, as a send that completed while it was submitted.
+    #[inline]
+    fn rest(&self, known: Events) {
+        if !self.owner.try_rest_knowing(known.0) {
+            self.run_events();
+        }
+    }
+
+    /// Shows the client what was received; returns the events that tell it nothing any more, and
+    /// how many octets it took.
+    #[inline(never)]
+    fn show(&self, arrival: Arrival<'_>, processor: usize) -> (Events, usize) {
+        // SAFETY: O1: this thread is the runner.
+        let own = unsafe { &mut *self.own.get() };
+        let (state, mut socket) = self.split_on(own, processor);
+        let mut indication = arrival.walk();
+        let mut known = self.provider().client().receive(state, &mut socket, &mut indication);
+        if indication.left() > 0 {
+            self.offer_rest(&mut indication);
+            known = Events::NONE;
+        }
+        (known, indication.consumed())
     }
 
     /// As `show`, for those who are not in the frame of a receive event.
@@ -371,8 +389,17 @@ impl<C: Client> Endpoint<C> {
 
     #[inline]
     fn split<'s>(&'s self, own: &'s mut Own<C>) -> (&'s mut C::State, Socket<'s, C>) {
+        self.split_on(own, processor::current())
+    }
+
+    #[inline]
+    fn split_on<'s>(
+        &'s self,
+        own: &'s mut Own<C>,
+        processor: usize,
+    ) -> (&'s mut C::State, Socket<'s, C>) {
         match &mut own.state {
-            Some(state) => (state, Socket::new(self, &mut own.link)),
+            Some(state) => (state, Socket::new(self, &mut own.link, processor)),
             None => self.has_no_state(),
         }
     }

@@ -11,9 +11,8 @@ use nt_sys::wsk::{WSK_BUF, WSK_FLAG_NODELAY, WSK_PROVIDER_CONNECTION_DISPATCH, W
 use super::Client;
 use super::endpoint::{Endpoint, Events};
 use super::intake::{Intake, RECEIVE_FAILED};
-use super::send::{Outgoing, send_complete};
+use super::send::{Outgoing, Ready, SealedSend, send_complete};
 use crate::irp::{EmbeddedIrp, outcome};
-use crate::processor;
 
 /// The runner's view of the socket's life.
 #[allow(clippy::struct_excessive_bools)] // independent facts
@@ -90,8 +89,12 @@ pub struct Socket<'s, C: Client> {
 
 impl<'s, C: Client> Socket<'s, C> {
     #[inline]
-    pub(super) fn new(endpoint: &'s Endpoint<C>, link: &'s mut Link) -> Socket<'s, C> {
-        Socket { endpoint, link, processor: processor::current() }
+    pub(super) fn new(
+        endpoint: &'s Endpoint<C>,
+        link: &'s mut Link,
+        processor: usize,
+    ) -> Socket<'s, C> {
+        Socket { endpoint, link, processor }
     }
 
     /// System-wide index of the processor that this turn began on: a hint by which what every
@@ -143,9 +146,19 @@ impl<'s, C: Client> Socket<'s, C> {
     }
 
     /// Room to build a send in; `None` when memory is short.
+    #[inline]
     pub fn outgoing(&self) -> Option<Outgoing<C>> {
         let provider = self.endpoint.provider();
         Outgoing::take(provider.send_list(self.processor)?, provider.is_by_irp())
+    }
+
+    /// A copy of `octets`, to be sent alone; `None` when memory is short, or there are more than
+    /// [`SEND_BYTES_MAX`](super::SEND_BYTES_MAX).
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    pub fn ready(&self, octets: &[u8]) -> Option<Ready<C>> {
+        let provider = self.endpoint.provider();
+        Ready::take(provider.send_list(self.processor)?, provider.is_by_irp(), octets)
     }
 
     /// The socket's functions while calls are allowed (C2), with the socket.
@@ -162,11 +175,24 @@ impl<'s, C: Client> Socket<'s, C> {
     #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
     #[inline(always)]
     pub fn send(&mut self, outgoing: Outgoing<C>) {
+        self.submit(|endpoint| outgoing.seal(endpoint));
+    }
+
+    /// As [`Socket::send`].
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    pub fn send_ready(&mut self, ready: Ready<C>) {
+        self.submit(|endpoint| Some(ready.seal(endpoint)));
+    }
+
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    fn submit(&mut self, seal: impl FnOnce(*const Endpoint<C>) -> Option<SealedSend>) {
         let Some((socket, table)) = self.functions() else { return };
         let Some(send) = table.WskSend else { return };
-        let Some(mut slot) = outgoing.seal(self.endpoint) else { return };
+        let Some(mut slot) = seal(self.endpoint) else { return };
         self.endpoint.sends.add(slot.octets());
-        self.link.sends = self.link.sends.saturating_add(1);
+        self.link.sends = self.link.sends.wrapping_add(1);
         // SAFETY: the slot is sealed: idle IRP, final place, alive until its completion.
         let (irp, buffer) = unsafe { slot.prepare(Some(send_complete::<C>)) };
         // SAFETY: (a) connected, no close begun, and this runner is the only caller (C1, C2);
