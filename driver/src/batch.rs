@@ -126,7 +126,18 @@ impl Class {
             500.. => Class(1 << (3 * LANE_BITS)),
         }
     }
+
+    /// What counts it.
+    pub fn counter(self) -> Counter {
+        let lane = self.0.trailing_zeros().wrapping_div(LANE_BITS);
+        let lane = usize::try_from(lane).unwrap_or(0);
+        CLASSES.get(lane).copied().unwrap_or(Counter::Responses2xx)
+    }
 }
+
+/// The counters of the classes.
+const CLASSES: [Counter; 4] =
+    [Counter::Responses2xx, Counter::Responses3xx, Counter::Responses4xx, Counter::Responses5xx];
 
 /// Bits of the count of one class. A send has no more octets than it can count responses.
 const LANE_BITS: u32 = 16;
@@ -143,24 +154,18 @@ struct Noted {
 impl Noted {
     #[inline]
     fn count(self, server: &Server, processor: usize) {
-        const CLASSES: [Counter; 4] = [
-            Counter::Responses2xx,
-            Counter::Responses3xx,
-            Counter::Responses4xx,
-            Counter::Responses5xx,
-        ];
         let Some(counters) = server.counters.of(processor) else { return };
         counters.add(Counter::BytesSent, u64::try_from(self.octets).unwrap_or(0));
         let mut rest = self.responses;
         for counter in CLASSES {
-            if rest == 0 {
-                break;
-            }
             let count = rest & (1_u64.wrapping_shl(LANE_BITS)).wrapping_sub(1);
             if count > 0 {
                 counters.add(counter, count);
             }
             rest = rest.wrapping_shr(LANE_BITS);
+            if rest == 0 {
+                break;
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Life: open (requests are answered in order), ending (our side is shut, what still comes is
 //! discarded until the peer ends too or the drain deadline), closed. All of it runs in the hands
 //! of the connection's one runner.
+mod known;
 mod times;
 
 use http1::{Expectation, Framing, Request, Step};
@@ -103,7 +104,7 @@ pub struct Connection {
     /// Tick by which an ending connection is closed; 0 = not ending.
     end_deadline: u32,
     facts: Facts,
-    /// Where a memo had the last head that it knew.
+    /// Where a memo had the last head that it knew, if it has known one.
     known: u16,
 }
 
@@ -125,7 +126,7 @@ impl Connection {
             in_content: false,
             progress: 0,
             end_deadline: 0,
-            known: 0,
+            known: memo::NOWHERE,
         }
     }
 
@@ -240,7 +241,8 @@ impl Connection {
 
     /// True while another request may be answered.
     fn may_answer(&self, socket: &Socket<'_, Server>) -> bool {
-        self.stream.is_none() && socket.sends_in_flight() < SENDS_MAX && !socket.is_closing()
+        let may_send = socket.sends_in_flight() < SENDS_MAX && !socket.is_spent();
+        self.stream.is_none() && may_send && !socket.is_closing()
     }
 
     /// Takes octets up to the end of `segment` or until no more may be answered; returns the rest.
@@ -273,8 +275,7 @@ impl Connection {
 
     /// Answers heads that were answered before, as many as there are at the start of `octets`;
     /// returns what follows them.
-    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
-    #[inline(always)]
+    #[inline(never)]
     fn answer_known<'s>(
         &mut self,
         server: &Server,

@@ -47,8 +47,13 @@ impl CounterSets {
     #[inline]
     pub fn of(&self, processor: usize) -> Option<&Set> {
         // One that came after the start has the first one's.
-        let at = if processor < self.sets.len() { processor } else { 0 };
-        self.sets.get(at)
+        self.sets.get(processor).or_else(|| self.of_the_first())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn of_the_first(&self) -> Option<&Set> {
+        self.sets.first()
     }
 
     /// Sums over all processors; gauges are left at zero.

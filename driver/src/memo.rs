@@ -10,6 +10,8 @@ use nt::{PoolSlice, Result, Tag};
 use response_cache::Site;
 
 use crate::answer::{Answer, Content};
+use wskhttpd_abi::Counter;
+
 use crate::batch::{Class, stamp};
 use crate::clock::Clock;
 use crate::published::Derived;
@@ -18,6 +20,8 @@ use crate::published::Derived;
 const HEAD_BYTES_MAX: usize = 1_024;
 /// Octets of a response that is remembered with it at most.
 const RESPONSE_BYTES_MAX: usize = 1_024;
+/// No place: of a connection whose heads were not known.
+pub const NOWHERE: u16 = u16::MAX;
 /// Octets by which a head finds its place.
 const KEY_BYTES: usize = 32;
 
@@ -30,7 +34,10 @@ pub struct Known {
     date_offset: usize,
     /// The edition of that Date.
     edition: u32,
+    /// The same, if `response` is there and the connection goes on after it; or 0.
+    whole: u32,
     class: Class,
+    counter: Counter,
     /// The connection ends with it.
     is_last: bool,
     /// `None` while there is no head.
@@ -45,7 +52,9 @@ impl Known {
         response: ArrayVec::new_const(),
         date_offset: 0,
         edition: 0,
+        whole: 0,
         class: Class::NONE,
+        counter: Counter::Responses2xx,
         is_last: false,
         answer: None,
         missed: 0,
@@ -71,6 +80,18 @@ impl Known {
         (!self.response.is_empty()).then_some(&self.response)
     }
 
+    /// The response if it can be sent as it is, with a Date of this `edition`, and the connection
+    /// goes on.
+    #[inline]
+    pub fn response_of(&self, edition: u32) -> Option<&[u8]> {
+        (self.whole == edition).then_some(&self.response)
+    }
+
+    /// What counts its responses.
+    pub fn counter(&self) -> Counter {
+        self.counter
+    }
+
     /// The response's class.
     pub fn class(&self) -> Class {
         self.class
@@ -85,6 +106,8 @@ impl Known {
     #[inline(never)]
     fn stamp(&mut self, clock: &Clock) {
         self.edition = stamp(&mut self.response, self.date_offset, clock);
+        let is_whole = !self.response.is_empty() && !self.is_last;
+        self.whole = if is_whole { self.edition } else { 0 };
     }
 
     /// What follows the head in `input`, if that begins with it.
@@ -110,7 +133,8 @@ impl Known {
             self.response.clear();
         }
         (self.date_offset, self.class) = (prepared.date_offset, Class::of(prepared.status));
-        self.edition = 0;
+        self.counter = self.class.counter();
+        (self.edition, self.whole) = (0, 0);
         self.is_last = answer.persistence == Persistence::Close;
         self.answer = Some(answer);
     }
@@ -135,6 +159,14 @@ impl Memo {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
+    }
+
+    /// The head that is all of `input`, if that is known and the connection's `last` one.
+    #[allow(clippy::inline_always, reason = "the way of every request, in the image too")]
+    #[inline(always)]
+    pub fn repeated(&self, last: u16, input: &[u8]) -> Option<&Known> {
+        let known = self.known.get(usize::from(last))?;
+        (known.answer.is_some() && known.head.as_slice() == input).then_some(known)
     }
 
     /// The head that `input` begins with, if it is known, and what follows it. `last` is where the

@@ -27,6 +27,14 @@ pub struct Desk<T, D> {
     _apart: [u64; 16],
 }
 
+impl<T, D> Desk<T, D> {
+    /// What was derived from the value.
+    #[inline]
+    pub fn derived(&mut self) -> &mut D {
+        &mut self.derived
+    }
+}
+
 /// The value, and every processor's desk. Every call: IRQL <= DISPATCH, any thread.
 pub struct Published<T, D> {
     current: SpinLock<PoolArc<T>>,
@@ -89,6 +97,13 @@ impl<T, D: Derived> Published<T, D> {
             // Somebody who was interrupted here, or moved away, is at the desk.
             None => Turn::Aside(self.current()),
         }
+    }
+
+    /// The processor's desk, if nobody is at it and it is up to date.
+    #[inline]
+    pub fn at_desk(&self, processor: usize) -> Option<Taken<'_, Desk<T, D>>> {
+        let desk = self.desks.get(processor).and_then(TryCell::try_take)?;
+        (desk.epoch == self.epoch.load(Ordering::Acquire)).then_some(desk)
     }
 
     /// Replaces the value; what was replaced stays while somebody uses it.

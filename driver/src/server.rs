@@ -4,7 +4,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use http1::Limits;
 use nt::wsk::{
-    Client, Door, Events, Indication, InspectId, Inspection, Listening, Seat, Socket, Sweep,
+    Arrival, Client, Door, Events, Indication, InspectId, Inspection, Listening, Seat, Socket,
+    Sweep,
 };
 use nt::{Lookaside, Passive, PoolArc, Result, Tag, processor};
 use wskhttpd_abi::{Counter, Counters};
@@ -65,6 +66,8 @@ pub struct Server {
     notices: Notices,
     /// Tick by which everything is closed; `u32::MAX` while the driver is not stopping.
     stop_deadline: AtomicU32,
+    /// Deadline of a connection that becomes idle in this tick.
+    idle_deadline: AtomicU32,
 }
 
 /// What the parameters say of who gets in.
@@ -134,6 +137,7 @@ impl Server {
             forget_at: AtomicU32::new(HANDSHAKE_TICKS.saturating_add(1)),
             notices: Notices::default(),
             stop_deadline: AtomicU32::new(u32::MAX),
+            idle_deadline: AtomicU32::new(ticks_of(parameters.idle_timeout_ms)),
         })
     }
 
@@ -151,6 +155,7 @@ impl Server {
     pub fn change(&self, parameters: &Parameters, lists: Lists) -> Result<()> {
         self.admission.change(Policy { rules: rules(parameters), lists })?;
         self.timeouts.change(parameters);
+        self.set_idle_deadline(self.clock.ticks());
         self.content_bytes_max.store(parameters.content_bytes_max, Ordering::Relaxed);
         Ok(())
     }
@@ -159,6 +164,19 @@ impl Server {
     pub fn begin_stop(&self) {
         let deadline = self.clock.ticks().saturating_add(self.timeouts.stop());
         self.stop_deadline.store(deadline, Ordering::Release);
+        self.set_idle_deadline(self.clock.ticks());
+    }
+
+    /// Tick by which a connection that becomes idle now is ended: what a tick, a change of the
+    /// timeouts or the stop made of it.
+    #[inline]
+    pub fn idle_deadline(&self) -> u32 {
+        self.idle_deadline.load(Ordering::Relaxed)
+    }
+
+    fn set_idle_deadline(&self, now: u32) {
+        let deadline = now.saturating_add(self.timeouts.idle()).min(self.stop_deadline());
+        self.idle_deadline.store(deadline, Ordering::Relaxed);
     }
 
     /// Tick by which a connection must be closed because the driver stops.
@@ -280,6 +298,17 @@ impl Client for Server {
 
     #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
     #[inline(always)]
+    fn receive_whole(
+        &self,
+        connection: &mut Connection,
+        socket: &mut Socket<'_, Server>,
+        arrival: Arrival<'_>,
+    ) -> Option<Events> {
+        connection.receive_whole(self, socket, arrival)
+    }
+
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
     fn receive(
         &self,
         connection: &mut Connection,
@@ -304,6 +333,7 @@ impl Client for Server {
 
     fn tick(&self, sweep: Sweep<'_, Server>) {
         let now = self.clock.advance(nt::time::system_ticks());
+        self.set_idle_deadline(now);
         let (from, to) = slots_of_tick(now, sweep.slots());
         sweep.visit(from, to, |index, deadline| {
             if deadline.passed(now) {

@@ -28,7 +28,7 @@ impl Stream {
         socket: &mut Socket<'_, Server>,
         batch: &mut Batch,
     ) -> Option<Stream> {
-        while socket.sends_in_flight() < SENDS_MAX && !socket.is_closing() {
+        while socket.sends_in_flight() < SENDS_MAX && !socket.is_spent() && !socket.is_closing() {
             let part = self.octets.min(CHAIN_BYTES_MAX);
             let chained = batch
                 .chain_room(server, socket)

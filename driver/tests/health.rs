@@ -87,6 +87,19 @@ fn an_operator_switches_what_is_answered() {
 }
 
 #[test]
+fn a_probe_that_only_repeats_itself_hears_of_a_switch_at_once() {
+    let machine = Machine::start(vec![number("MemoHeads", 16)]);
+    let mut client = machine.connect();
+    for (health, status) in [(Health::Up, 200), (Health::Drain, 503), (Health::Up, 200)] {
+        switch(&machine, "main", health).unwrap();
+        // Of a head that is repeated the answer comes from the memo, without a look at the site.
+        for time in 0..6 {
+            assert_eq!(client.get("/health").status, status, "{time}");
+        }
+    }
+}
+
+#[test]
 fn the_answer_of_a_drain_may_end_the_connection() {
     let machine = Machine::start(vec![]);
     let image = declared(

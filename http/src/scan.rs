@@ -130,7 +130,7 @@ fn behind_port(octets: &[u8]) -> Option<&[u8]> {
 }
 
 /// A field line: name, value, and what follows the line.
-#[inline]
+#[inline(never)]
 fn field(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let end = line.iter().position(|octet| !is_token_octet(*octet)).filter(|end| *end > 0)?;
     let (name, rest) = line.split_at_checked(end)?;

@@ -2,7 +2,7 @@
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "these comments are also the help texts")]
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,6 +44,19 @@ pub enum Task {
     Compare(CompareArguments),
     /// Everything at once, over several lives of a server
     Soak(SoakArguments),
+    /// Serve: a constant to every blank line, the bound of any server in user mode
+    Raw(RawArguments),
+}
+
+/// What the bound takes.
+#[derive(Args, Debug)]
+pub struct RawArguments {
+    /// Where to listen
+    #[arg(default_value = "127.0.0.1:0")]
+    pub address: SocketAddr,
+    /// Every response ends its connection
+    #[arg(long)]
+    pub close: bool,
 }
 
 impl Arguments {
@@ -56,6 +69,7 @@ impl Arguments {
             Task::Scenario(scenario) => scenario.json,
             Task::Compare(compare) => compare.json,
             Task::Soak(soak) => soak.json,
+            Task::Raw(_) => false,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | [`compare`] | a scenario against several servers in turn, and the report of it |
 //! | [`soak`] | a scenario again and again, over several lives of a server |
 //! | [`server`] | that server, as a process of one's own |
+//! | [`raw`] | the bound of any server in user mode: answers a constant, parses nothing |
 //! | [`interrupt`] | Ctrl-C |
 //! | [`progress`] | the bar on a terminal |
 //! | [`cli`] | arguments |
@@ -22,6 +23,7 @@ pub mod compare;
 pub mod generator;
 pub mod interrupt;
 pub mod progress;
+pub mod raw;
 pub mod scenario;
 pub mod server;
 pub mod soak;

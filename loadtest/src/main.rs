@@ -16,6 +16,7 @@ use loadtest::generator::churn::churn;
 use loadtest::generator::hold::hold;
 use loadtest::generator::run::run;
 use loadtest::interrupt::Interrupt;
+use loadtest::raw::raw;
 use loadtest::scenario::play::play;
 use loadtest::scenario::shipped::{self, SHIPPED};
 use loadtest::soak::soak;
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
 
 /// Does what was asked and prints the report; true when that is clean.
 fn start(arguments: Arguments, json: bool) -> Result<bool> {
+    if let Task::Raw(arguments) = &arguments.task {
+        return raw(arguments.address, arguments.close).map(|()| true);
+    }
     let interrupt = Interrupt::on_signals()?;
     let report = match arguments.task {
         Task::Run(arguments) => run(&arguments.plan(), &interrupt)?,
@@ -48,6 +52,7 @@ fn start(arguments: Arguments, json: bool) -> Result<bool> {
             print_report(&report, json)?;
             return Ok(report.is_clean());
         }
+        Task::Raw(_) => unreachable!("answered above"),
     };
     print_report(&report, json)?;
     Ok(report.is_clean())

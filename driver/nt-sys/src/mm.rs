@@ -24,6 +24,13 @@ pub unsafe fn MmInitializeMdl(mdl: *mut MDL, base: PVOID, octets: u32) {
     unsafe { mdl.write(value) };
 }
 
+/// The first octet of an MDL that is mapped already.
+#[inline]
+pub fn mapped_system_va(mdl: &MDL) -> Option<core::ptr::NonNull<core::ffi::c_void>> {
+    let is_mapped = mdl.MdlFlags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL) != 0;
+    core::ptr::NonNull::new(mdl.MappedSystemVa.cast()).filter(|_| is_mapped)
+}
+
 /// Inline in the WDK: the system address of a locked MDL's first octet, null when mapping fails.
 ///
 /// # Safety

@@ -6,13 +6,15 @@ use nthost::sim::{Happening, Peer, Random, Read, fail, now};
 
 use crate::door::Door;
 use crate::history::History;
-use crate::request::{Answer, Request};
+use crate::request::{Answer, Large, Request};
 use crate::response::Reader;
 use crate::scenario::IDLE_TIMEOUT;
 
-/// Requests of most clients at most, and of one that has much to ask.
+/// Requests of most clients at most, of one that has much to ask, and of one that wants to keep a
+/// callback busy: each of its answers fills a send.
 const REQUESTS_MAX: u64 = 6;
 const MANY_REQUESTS_MAX: u64 = 48;
+const GREEDY_REQUESTS_MAX: u64 = 96;
 /// Octets read at once by a client that is in no hurry.
 const SIP_BYTES: usize = 700;
 
@@ -157,14 +159,17 @@ impl Client {
         conduct: Conduct,
         history: History,
     ) -> Client {
-        let many = random.one_in(4);
-        let most = if many { MANY_REQUESTS_MAX } else { REQUESTS_MAX };
+        let (most, large) = match random.below(16) {
+            0 => (GREEDY_REQUESTS_MAX, Large::All),
+            1..=3 => (MANY_REQUESTS_MAX, Large::Half),
+            _ => (REQUESTS_MAX, Large::Few),
+        };
         let count = random.within(1, most);
         let health = history.asks_health;
         let mut requests: Vec<Request> = Vec::new();
         for number in 1..=count {
             let last = number == count && conduct == Conduct::Polite;
-            let request = Request::random(&mut random, last, many, health);
+            let request = Request::random(&mut random, last, large, health);
             let closes = request.answer.closes;
             requests.push(request);
             if closes {

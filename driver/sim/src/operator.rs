@@ -103,7 +103,7 @@ impl Operator {
 }
 
 /// False where the driver serves without being told anything.
-fn has_device(host: &Host) -> bool {
+pub(crate) fn has_device(host: &Host) -> bool {
     host.device_control(DEVICE_NAME, IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES).is_ok()
 }
 

@@ -27,6 +27,14 @@ impl Answer {
         Answer { status: 0, files: None, is_health: false, head_only: false, closes: false };
 }
 
+/// How many of a client's requests have answers that fill a send each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Large {
+    Few,
+    Half,
+    All,
+}
+
 /// A request, and its answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -35,11 +43,15 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// One as it comes. With `last` the connection is asked to end behind it; `large` ones fill
-    /// a send each.
-    /// `health`: it may be for a health endpoint.
-    pub(crate) fn random(random: &mut Random, last: bool, large: bool, health: bool) -> Request {
-        let kind = if large && random.one_in(2) { MEDIUM } else { random.below(64) };
+    /// One as it comes. With `last` the connection is asked to end behind it. `health`: it may be
+    /// for a health endpoint.
+    pub(crate) fn random(random: &mut Random, last: bool, large: Large, health: bool) -> Request {
+        let is_large = match large {
+            Large::Few => false,
+            Large::Half => random.one_in(2),
+            Large::All => true,
+        };
+        let kind = if is_large { MEDIUM } else { random.below(64) };
         let (method, path, fields, rest) = match kind {
             0..=23 => ("GET", "/hello.txt", "", ""),
             24..=31 => ("HEAD", "/hello.txt", "", ""),

@@ -50,8 +50,7 @@ impl Connection {
     #[inline]
     pub(super) fn set_idle_deadline(&mut self, server: &Server, socket: &Socket<'_, Server>) {
         (self.request_deadline, self.in_content, self.progress) = (0, false, 0);
-        let deadline = server.clock.ticks().saturating_add(server.timeouts.idle());
-        socket.mark().set_idle(deadline.min(server.stop_deadline()));
+        socket.mark().set_idle(server.idle_deadline());
     }
 
     /// Stores the deadline of the situation the connection is in now.

@@ -59,7 +59,7 @@ fn a_wrong_one_is_named_and_the_exit_code_says_so() {
 #[test]
 fn one_is_started_on_the_address_it_is_given() {
     let out = folder();
-    let raw = format!("raw={} {{addr}}", env!("CARGO_BIN_EXE_raw"));
+    let raw = format!("raw={} raw {{addr}}", env!("CARGO_BIN_EXE_loadtest"));
     let output = loadtest(&["--start", &raw, "--rounds", "1"], out.path());
     let printed = printed(&output);
     assert_eq!(output.status.code(), Some(0), "{printed}");
@@ -74,7 +74,7 @@ fn one_is_started_on_the_address_it_is_given() {
 #[test]
 fn one_that_was_started_is_ended() {
     let out = folder();
-    let command = format!("{} {{addr}}", env!("CARGO_BIN_EXE_raw"));
+    let command = format!("{} raw {{addr}}", env!("CARGO_BIN_EXE_loadtest"));
     let target = Target::start("raw".to_owned(), &command, &out.path().join("log"));
     let target = target.expect("a server");
     let pid = target.pid.expect("its process");
@@ -86,9 +86,9 @@ fn one_that_was_started_is_ended() {
 #[test]
 fn what_was_measured_before_a_server_ended_is_reported() {
     let out = folder();
-    let right = format!("right={} {{addr}}", env!("CARGO_BIN_EXE_raw"));
+    let right = format!("right={} raw {{addr}}", env!("CARGO_BIN_EXE_loadtest"));
     // Ends by itself, long after the first rounds and long before the last.
-    let brief = format!("brief=timeout 4 {} {{addr}}", env!("CARGO_BIN_EXE_raw"));
+    let brief = format!("brief=timeout 4 {} raw {{addr}}", env!("CARGO_BIN_EXE_loadtest"));
     let arguments = ["--start", &right, "--start", &brief, "--rounds", "1000"];
     let output = loadtest(&arguments, out.path());
     let printed = printed(&output);

@@ -142,10 +142,11 @@ impl<'p, C: Client> Sweep<'p, C> {
     }
 
     /// Leaves events for the connection in a slot; a free slot ignores them. The slot may have
-    /// been reused since it was looked at: who gets an event checks what it is about.
+    /// been reused since it was looked at: who gets an event checks what it is about. The worker
+    /// runs it, unless somebody does already: there may be many.
     pub fn tell(&self, index: u32, events: Events) {
         if let Some(slot) = self.provider.slot(index) {
-            slot.post(events);
+            slot.post_to_worker(events);
         }
     }
 }

@@ -8,9 +8,10 @@ use super::intake::Intake;
 use super::owner::Owner;
 use super::provider::Provider;
 use super::socket::{Link, Socket};
-use super::{Client, Indication, Seat};
+use super::{Arrival, Client, Indication, Seat};
 use crate::bug_check;
 use crate::irp::EmbeddedIrp;
+use crate::processor;
 
 /// What happened to a connection since its runner last looked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,8 +104,8 @@ pub(super) struct Own<C: Client> {
 /// One connection.
 ///
 /// O1: `own` is reached only by the runner (W1 of [`Owner`]), or, while the slot is free, by the
-/// thread that took it from the slab. By IRP it is the worker that runs what somebody else became
-/// the runner of and queued (see [`Worker`](super::worker::Worker)). O2: the provider outlives
+/// thread that took it from the slab. The worker runs what somebody else became the runner of and
+/// queued (see [`Worker`](super::worker::Worker)). O2: the provider outlives
 /// every slot (see [`Provider`]).
 pub(super) struct Endpoint<C: Client> {
     owner: Owner,
@@ -183,27 +184,47 @@ impl<C: Client> Endpoint<C> {
         self.post(Events::CLOSED);
     }
 
+    /// As `post`, by somebody who has more to do than to run a connection: the worker runs it.
+    pub(super) fn post_to_worker(&self, events: Events) {
+        if self.owner.post(events.0) {
+            self.provider().worker.queue(self);
+        }
+    }
+
     /// This thread just became the runner.
     fn run_or_queue(&self) {
         if self.provider().is_by_irp() {
             self.provider().worker.queue(self);
         } else {
+            // SAFETY: O1: this thread is the runner.
+            unsafe { &mut *self.own.get() }.link.turn_began();
             self.run_events();
         }
     }
 
-    /// Handles events until none is left, then stops being the runner.
+    /// Handles events until none is left, then stops being the runner; or, when enough was sent in
+    /// this turn, leaves that to the worker.
     #[cold]
     #[inline(never)]
     fn run_events(&self) {
-        while !self.owner.try_rest() && self.run_once() {}
+        while !self.owner.try_rest() {
+            // SAFETY: O1: this thread is the runner.
+            if unsafe { &*self.own.get() }.link.is_spent() {
+                return self.provider().worker.queue(self);
+            }
+            if !self.run_once() {
+                return;
+            }
+        }
     }
 
     /// The worker's turn with a connection. More that happened meanwhile is for another turn, so
     /// that a connection whose peer is quick does not keep the others waiting.
     pub(super) fn run_turn(&self) {
+        // SAFETY: O1: this thread is the runner.
+        unsafe { &mut *self.own.get() }.link.turn_began();
         if self.run_once() && !self.owner.try_rest() {
-            self.run_or_queue();
+            self.provider().worker.queue(self);
         }
     }
 
@@ -239,7 +260,7 @@ impl<C: Client> Endpoint<C> {
     /// for more when it took everything.
     fn take_in(&self, own: &mut Own<C>) {
         let Own { link, state: Some(state), intake: Some(intake) } = own else { return };
-        let mut socket = Socket::new(self, link);
+        let mut socket = Socket::new(self, link, processor::current());
         if !intake.is_empty() && !socket.is_gated() && !socket.is_closing() {
             let mut indication = Indication::of(intake.octets());
             self.show_apart(state, &mut socket, &mut indication);
@@ -258,35 +279,53 @@ impl<C: Client> Endpoint<C> {
     /// connection: then nothing is taken and the runner knows.
     #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
     #[inline(always)]
-    pub(super) fn receive(&self, indication: &mut Indication<'_>) -> Option<usize> {
+    pub(super) fn receive(&self, arrival: Arrival<'_>) -> Option<usize> {
         if !self.owner.try_run() {
             self.collide();
             return None;
         }
         // SAFETY: O1: this thread is the runner.
         let own = unsafe { &mut *self.own.get() };
-        let mut known = Events::NONE;
-        if !own.link.is_closing() {
-            known = self.show(own, indication);
-            if indication.left() > 0 {
-                self.offer_rest(indication);
-                known = Events::NONE;
-            }
+        if own.link.is_closing() {
+            self.rest(Events::NONE);
+            return Some(0);
         }
-        // What the client knows of is not told it: a send that completed while it was submitted.
+        own.link.turn_began();
+        own.link.receive_began();
+        let (state, mut socket) = self.split(own);
+        let processor = socket.processor();
+        let (known, taken) =
+            match self.provider().client().receive_whole(state, &mut socket, arrival) {
+                Some(known) => (known, arrival.octets()),
+                None => self.show(arrival, processor),
+            };
+        self.rest(known);
+        Some(taken)
+    }
+
+    /// Stops being the runner, unless there is more than the `known` events: what the client knows
+    /// of is not told it, as a send that completed while it was submitted.
+    #[inline]
+    fn rest(&self, known: Events) {
         if !self.owner.try_rest_knowing(known.0) {
             self.run_events();
         }
-        Some(indication.consumed())
     }
 
-    /// Shows the client what was received; returns the events that tell it nothing any more.
-    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
-    #[inline(always)]
-    fn show(&self, own: &mut Own<C>, indication: &mut Indication<'_>) -> Events {
-        own.link.receive_began();
-        let (state, mut socket) = self.split(own);
-        self.provider().client().receive(state, &mut socket, indication)
+    /// Shows the client what was received; returns the events that tell it nothing any more, and
+    /// how many octets it took.
+    #[inline(never)]
+    fn show(&self, arrival: Arrival<'_>, processor: usize) -> (Events, usize) {
+        // SAFETY: O1: this thread is the runner.
+        let own = unsafe { &mut *self.own.get() };
+        let (state, mut socket) = self.split_on(own, processor);
+        let mut indication = arrival.walk();
+        let mut known = self.provider().client().receive(state, &mut socket, &mut indication);
+        if indication.left() > 0 {
+            self.offer_rest(&mut indication);
+            known = Events::NONE;
+        }
+        (known, indication.consumed())
     }
 
     /// As `show`, for those who are not in the frame of a receive event.
@@ -307,7 +346,7 @@ impl<C: Client> Endpoint<C> {
     }
 
     /// Octets were left: they are shown again as long as sends that completed meanwhile may have
-    /// made room for them.
+    /// made room for them, and not enough was sent in this turn.
     #[cold]
     #[inline(never)]
     fn offer_rest(&self, indication: &mut Indication<'_>) {
@@ -319,8 +358,10 @@ impl<C: Client> Endpoint<C> {
             }
             // The rest is not with the provider yet, but a client must not take it for nothing.
             own.link.receive_held();
+            let is_spent = own.link.is_spent();
             let events = self.owner.events();
-            if events & Events::SENT.0 == 0 || events & Events::CLOSED.0 != 0 || !self.run_once() {
+            let may_go_on = events & Events::SENT.0 != 0 && events & Events::CLOSED.0 == 0;
+            if is_spent || !may_go_on || !self.run_once() {
                 // SAFETY: as above.
                 unsafe { &mut *self.own.get() }.link.receive_gated();
                 return;
@@ -348,8 +389,17 @@ impl<C: Client> Endpoint<C> {
 
     #[inline]
     fn split<'s>(&'s self, own: &'s mut Own<C>) -> (&'s mut C::State, Socket<'s, C>) {
+        self.split_on(own, processor::current())
+    }
+
+    #[inline]
+    fn split_on<'s>(
+        &'s self,
+        own: &'s mut Own<C>,
+        processor: usize,
+    ) -> (&'s mut C::State, Socket<'s, C>) {
         match &mut own.state {
-            Some(state) => (state, Socket::new(self, &mut own.link)),
+            Some(state) => (state, Socket::new(self, &mut own.link, processor)),
             None => self.has_no_state(),
         }
     }

@@ -2,6 +2,52 @@
 use nt_sys::mm::{self, MDL, MdlMappingNoExecute, NormalPagePriority};
 use nt_sys::wsk::{WSK_BUF, WSK_DATA_INDICATION};
 
+/// What a receive event brought, not looked at yet. V1 holds for `'i`.
+#[derive(Clone, Copy)]
+pub struct Arrival<'i> {
+    head: &'i WSK_DATA_INDICATION,
+    octets: usize,
+}
+
+impl<'i> Arrival<'i> {
+    /// # Safety
+    /// As of [`Indication::new`].
+    #[inline]
+    pub(crate) unsafe fn new(head: &'i WSK_DATA_INDICATION, octets: usize) -> Arrival<'i> {
+        Arrival { head, octets }
+    }
+
+    /// Octets indicated.
+    pub(crate) fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// To be walked.
+    pub(crate) fn walk(self) -> Indication<'i> {
+        // SAFETY: V1.
+        unsafe { Indication::new(self.head, self.octets) }
+    }
+
+    /// All of it, if it lies in one MDL that is mapped already.
+    #[inline]
+    pub fn whole(&self) -> Option<&'i [u8]> {
+        let WSK_BUF { Mdl, Offset, Length } = self.head.Buffer;
+        if Length != self.octets || Mdl.is_null() {
+            return None;
+        }
+        // SAFETY: V1.
+        let mdl = unsafe { &*Mdl };
+        let base = mm::mapped_system_va(mdl)?;
+        let end = (Offset as usize).checked_add(Length)?;
+        if end > mdl.ByteCount as usize {
+            return None;
+        }
+        let first = base.as_ptr().cast::<u8>().wrapping_add(Offset as usize);
+        // SAFETY: V1: `ByteCount` octets are mapped at `base`, and no more are taken.
+        Some(unsafe { core::slice::from_raw_parts(first, Length) })
+    }
+}
+
 /// The octets of one receive event, in segments that are contiguous in memory.
 ///
 /// V1: the list and its MDLs are the provider's and valid until the callback returns, which the

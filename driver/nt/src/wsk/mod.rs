@@ -37,9 +37,9 @@ mod worker;
 
 pub use door::{Door, Sweep};
 pub use endpoint::Events;
-pub use indication::Indication;
+pub use indication::{Arrival, Indication};
 pub use provider::{Accept, Options, Provider};
-pub use send::{CHAIN_BYTES_MAX, Outgoing, SEND_BYTES_MAX};
+pub use send::{CHAIN_BYTES_MAX, Outgoing, Ready, SEND_BYTES_MAX};
 pub use socket::Socket;
 
 use core::net::SocketAddr;
@@ -94,6 +94,14 @@ pub trait Client: Sized + Send + Sync + 'static {
     ) -> Option<Self::State>;
     /// A connection is established, but no slot is left or memory is short; it is refused.
     fn crowded(&self, remote: &SocketAddr, id: Option<InspectId>);
+    /// Octets arrived. What can be answered in a few steps may be taken here, all of it; `None`,
+    /// and nothing done, has [`Client::receive`] called. Returns as that does.
+    fn receive_whole(
+        &self,
+        state: &mut Self::State,
+        socket: &mut Socket<'_, Self>,
+        arrival: Arrival<'_>,
+    ) -> Option<Events>;
     /// Octets arrived. Returns events that need not be told if they are all there is to tell,
     /// because what they say has been seen: [`Events::SENT`], if no send was in flight any more.
     fn receive(

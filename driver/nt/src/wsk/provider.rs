@@ -272,8 +272,7 @@ impl<C: Client> Provider<C> {
     #[inline]
     pub(super) fn send_list(&self, processor: usize) -> Option<&RawLookaside> {
         // One that came after the start has the first one's.
-        let at = if processor < self.send_lists.len() { processor } else { 0 };
-        self.send_lists.get(at)
+        self.send_lists.get(processor).or_else(|| self.send_lists.first())
     }
 }
 

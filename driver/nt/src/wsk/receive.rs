@@ -4,7 +4,7 @@ use nt_sys::ntdef::{NTSTATUS, PVOID, STATUS_DATA_NOT_ACCEPTED, STATUS_SUCCESS};
 use nt_sys::wsk::{WSK_CLIENT_CONNECTION_DISPATCH, WSK_DATA_INDICATION, WSK_FLAG_ABORTIVE};
 
 use super::endpoint::{Endpoint, Events};
-use super::{Client, Indication};
+use super::{Arrival, Client};
 
 /// The table that accepted sockets get.
 pub(super) const fn connection_dispatch<C: Client>() -> WSK_CLIENT_CONNECTION_DISPATCH {
@@ -23,14 +23,14 @@ kernel_fn! {
     ) -> NTSTATUS {
         // SAFETY: C3: the context of a socket is its slot, which outlives the socket.
         let endpoint = unsafe { &*context.cast::<Endpoint<C>>() };
-        if list.is_null() {
+        // SAFETY: valid until this callback returns.
+        let Some(list) = (unsafe { list.as_ref() }) else {
             endpoint.post(Events::PEER_RESET);
             return STATUS_SUCCESS;
-        }
-        // SAFETY: valid until this callback returns; receive events of a socket are serial, so
-        // nobody else maps these MDLs.
-        let mut indication = unsafe { Indication::new(list, octets) };
-        match endpoint.receive(&mut indication) {
+        };
+        // SAFETY: as above; receive events of a socket are serial, so nobody else maps these MDLs.
+        let arrival = unsafe { Arrival::new(list, octets) };
+        match endpoint.receive(arrival) {
             Some(taken) if taken == octets => STATUS_SUCCESS,
             None | Some(0) => STATUS_DATA_NOT_ACCEPTED,
             Some(taken) => {

@@ -101,7 +101,8 @@ pub struct Outgoing<C: Client> {
 impl<C: Client> Outgoing<C> {
     /// `list` outlives every slot taken from it: the provider owns it and is freed after its last
     /// connection. `alone`: every send is one MDL, which is the same for all slots of a list.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
     pub(super) fn take(list: &RawLookaside, alone: bool) -> Option<Outgoing<C>> {
         let slot = match list.take_kept() {
             Some(kept) => kept.cast(),
@@ -221,6 +222,40 @@ impl<C: Client> Drop for Outgoing<C> {
     fn drop(&mut self) {
         // SAFETY: sole owner, never submitted.
         unsafe { release(self.slot) };
+    }
+}
+
+/// A send of a copy of some octets, complete. Dropped unsent, it gives its slot back.
+pub struct Ready<C: Client>(Outgoing<C>);
+
+impl<C: Client> Ready<C> {
+    /// As [`Outgoing::take`] and [`Outgoing::copy_parts`], in fewer steps; `None` when memory is
+    /// short or there are more octets than a send can carry.
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    pub(super) fn take(list: &RawLookaside, alone: bool, octets: &[u8]) -> Option<Ready<C>> {
+        let mut out = Outgoing::take(list, alone)?;
+        // W5: empty, and nothing is chained.
+        let slot = out.slot();
+        slot.octets.get_mut(..octets.len())?.write_copy_of_slice(octets);
+        let first = slot.copy.get();
+        // At most three pages.
+        #[allow(clippy::cast_possible_truncation)]
+        let used = octets.len() as u32;
+        // SAFETY: W4: described, ours until sent, and what is used is a part of it.
+        unsafe { (*first).ByteCount = used };
+        // SAFETY: as above.
+        unsafe { (*first).Next = core::ptr::null_mut() };
+        slot.contents.buffer = WSK_BUF { Mdl: first, Offset: 0, Length: octets.len() };
+        Some(Ready(out))
+    }
+
+    #[inline]
+    pub(super) fn seal(mut self, endpoint: *const Endpoint<C>) -> SealedSend {
+        self.0.slot().contents.endpoint = endpoint.cast();
+        let sealed = SealedSend(self.0.slot);
+        core::mem::forget(self);
+        sealed
     }
 }
 

@@ -11,9 +11,8 @@ use nt_sys::wsk::{WSK_BUF, WSK_FLAG_NODELAY, WSK_PROVIDER_CONNECTION_DISPATCH, W
 use super::Client;
 use super::endpoint::{Endpoint, Events};
 use super::intake::{Intake, RECEIVE_FAILED};
-use super::send::{Outgoing, send_complete};
+use super::send::{Outgoing, Ready, SealedSend, send_complete};
 use crate::irp::{EmbeddedIrp, outcome};
-use crate::processor;
 
 /// The runner's view of the socket's life.
 #[allow(clippy::struct_excessive_bools)] // independent facts
@@ -28,7 +27,13 @@ pub(super) struct Link {
     gated: bool,
     /// A restart was asked for since then.
     restarted: bool,
+    /// Sends of this turn.
+    sends: u8,
 }
+
+/// Sends of one turn at most, so that a callback ends in time (contract section 12): where they
+/// complete at once, nothing else would end it.
+const SENDS_PER_TURN: u8 = 16;
 
 // SAFETY: the pointer is used by the runner only, whichever thread that is (C1).
 unsafe impl Send for Link {}
@@ -44,6 +49,15 @@ impl Link {
 
     pub(super) fn receive_began(&mut self) {
         self.gated = false;
+    }
+
+    pub(super) fn turn_began(&mut self) {
+        self.sends = 0;
+    }
+
+    /// True when no more is to be sent in this turn. A completion follows, to go on after.
+    pub(super) fn is_spent(&self) -> bool {
+        self.sends >= SENDS_PER_TURN
     }
 
     /// Octets are left, which is as if they were with the provider, but nothing restarts them: they
@@ -75,8 +89,12 @@ pub struct Socket<'s, C: Client> {
 
 impl<'s, C: Client> Socket<'s, C> {
     #[inline]
-    pub(super) fn new(endpoint: &'s Endpoint<C>, link: &'s mut Link) -> Socket<'s, C> {
-        Socket { endpoint, link, processor: processor::current() }
+    pub(super) fn new(
+        endpoint: &'s Endpoint<C>,
+        link: &'s mut Link,
+        processor: usize,
+    ) -> Socket<'s, C> {
+        Socket { endpoint, link, processor }
     }
 
     /// System-wide index of the processor that this turn began on: a hint by which what every
@@ -110,6 +128,12 @@ impl<'s, C: Client> Socket<'s, C> {
         self.link.closing
     }
 
+    /// True when enough was sent in this turn. What is left is for after [`Events::SENT`], which
+    /// follows.
+    pub fn is_spent(&self) -> bool {
+        self.link.is_spent()
+    }
+
     /// True while the provider withholds octets that were not taken.
     pub fn is_gated(&self) -> bool {
         self.link.gated
@@ -122,9 +146,19 @@ impl<'s, C: Client> Socket<'s, C> {
     }
 
     /// Room to build a send in; `None` when memory is short.
+    #[inline]
     pub fn outgoing(&self) -> Option<Outgoing<C>> {
         let provider = self.endpoint.provider();
         Outgoing::take(provider.send_list(self.processor)?, provider.is_by_irp())
+    }
+
+    /// A copy of `octets`, to be sent alone; `None` when memory is short, or there are more than
+    /// [`SEND_BYTES_MAX`](super::SEND_BYTES_MAX).
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    pub fn ready(&self, octets: &[u8]) -> Option<Ready<C>> {
+        let provider = self.endpoint.provider();
+        Ready::take(provider.send_list(self.processor)?, provider.is_by_irp(), octets)
     }
 
     /// The socket's functions while calls are allowed (C2), with the socket.
@@ -141,10 +175,24 @@ impl<'s, C: Client> Socket<'s, C> {
     #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
     #[inline(always)]
     pub fn send(&mut self, outgoing: Outgoing<C>) {
+        self.submit(|endpoint| outgoing.seal(endpoint));
+    }
+
+    /// As [`Socket::send`].
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    pub fn send_ready(&mut self, ready: Ready<C>) {
+        self.submit(|endpoint| Some(ready.seal(endpoint)));
+    }
+
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    fn submit(&mut self, seal: impl FnOnce(*const Endpoint<C>) -> Option<SealedSend>) {
         let Some((socket, table)) = self.functions() else { return };
         let Some(send) = table.WskSend else { return };
-        let Some(mut slot) = outgoing.seal(self.endpoint) else { return };
+        let Some(mut slot) = seal(self.endpoint) else { return };
         self.endpoint.sends.add(slot.octets());
+        self.link.sends = self.link.sends.wrapping_add(1);
         // SAFETY: the slot is sealed: idle IRP, final place, alive until its completion.
         let (irp, buffer) = unsafe { slot.prepare(Some(send_complete::<C>)) };
         // SAFETY: (a) connected, no close begun, and this runner is the only caller (C1, C2);

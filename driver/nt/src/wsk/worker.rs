@@ -1,11 +1,13 @@
 //! The worker: a thread at PASSIVE_LEVEL that makes every call on the listening socket.
 //!
 //! So no call can be in progress when the listener is closed. It closes a listener that died and
-//! opens another one, decides about pended requests, and does for the client what takes long.
+//! opens another one, decides about pended requests, and does for the client what takes long. It
+//! runs connections that are queued: those that have sent so much in one callback that it must
+//! end, and those whose time is over, for a timer that has many of them.
 //!
 //! By IRP it also accepts, and is the runner of every connection: completions only leave an event
-//! and queue its connection; the worker runs what is queued. So no WSK function is called in a
-//! completion routine, and every call is made at PASSIVE_LEVEL.
+//! and queue its connection. So no WSK function is called in a completion routine, and every call
+//! is made at PASSIVE_LEVEL.
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -163,8 +165,8 @@ impl<C: Client> ThreadRoutine for Provider<C> {
             self.client().attend(&Door::new(self));
             if self.is_by_irp() {
                 self.accept_turn(passive);
-                self.run_queued();
             }
+            self.run_queued();
         }
     }
 }

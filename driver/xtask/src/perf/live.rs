@@ -108,8 +108,8 @@ fn pinned(processor: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
 }
 
 fn raw(release: &Path, ends: bool) -> Result<Server> {
-    let mut command = pinned("0", release.join("raw"));
-    command.args(["127.0.0.1:0"].into_iter().chain(ends.then_some("close")));
+    let mut command = pinned("0", release.join("loadtest"));
+    command.arg("raw").args(ends.then_some("--close"));
     let mut child = command.spawn().context("starting raw")?;
     let address = address(&mut child)?;
     Ok(Server { name: "raw", child, address })

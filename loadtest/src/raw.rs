@@ -1,11 +1,8 @@
 //! The bound of any server in user mode: answers a constant to every blank line and parses nothing.
-//! One thread, one receive and one send per readable socket. Prints its address, which is the first
-//! argument or a free port of 127.0.0.1; runs until killed. With a second argument, `close`, every
-//! response says that its connection ends, and it does.
-
-#![forbid(unsafe_code)]
+//! One thread, one receive and one send per readable socket.
 
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
 
 use anyhow::Result;
 use mio::net::{TcpListener, TcpStream};
@@ -23,10 +20,13 @@ const LAST_RESPONSE: &[u8] =
 const BUFFER_BYTES: usize = 65_536;
 const LISTENER: Token = Token(usize::MAX);
 
-fn main() -> Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let ends = std::env::args().nth(2).is_some_and(|argument| argument == "close");
-    let mut listener = TcpListener::bind(address.parse()?)?;
+/// Prints its address and serves until it is killed; where it `ends` connections, every response
+/// says that its own does.
+///
+/// # Errors
+/// Sockets that cannot be had.
+pub fn raw(address: SocketAddr, ends: bool) -> Result<()> {
+    let mut listener = TcpListener::bind(address)?;
     println!("{}", listener.local_addr()?);
     let mut poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
