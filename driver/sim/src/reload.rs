@@ -1,5 +1,5 @@
 //! Other generations of the site, published in the middle of a run.
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use nthost::Host;
@@ -26,9 +26,11 @@ fn missing_path() -> String {
 
 /// Every image there is, by path.
 pub(crate) fn files() -> Vec<(String, Arc<Vec<u8>>)> {
-    let broken = image(0).iter().map(|octet| octet ^ 1).collect();
+    // Of all machines: what a host has been given stays.
+    static BROKEN: LazyLock<Arc<Vec<u8>>> =
+        LazyLock::new(|| Arc::new(image(0).iter().map(|octet| octet ^ 1).collect()));
     let all = (0..GENERATIONS).map(|number| (path_of(number), image(number)));
-    all.chain([(BROKEN_PATH.to_owned(), Arc::new(broken))]).collect()
+    all.chain([(BROKEN_PATH.to_owned(), BROKEN.clone())]).collect()
 }
 
 fn path_of(generation: usize) -> String {
