@@ -62,6 +62,9 @@ enum Task {
         /// Compare the live host's CPU per request with nginx's and a raw epoll loop's instead
         #[arg(long, conflicts_with_all = ["check", "bless", "growth"])]
         live: bool,
+        /// Count the live host's instructions, allocations and system calls per request instead
+        #[arg(long, conflicts_with_all = ["check", "bless", "growth", "live"])]
+        counts: bool,
     },
     /// Lay out what is installed in target/package; on Windows, check and test-sign it
     Package,
@@ -106,14 +109,16 @@ fn run(root: &Path, task: &Task) -> Result<bool> {
             let built = target(root)?.join("x86_64-pc-windows-msvc/release/wskhttpd.sys");
             check_image::check_image(root, file.as_ref().unwrap_or(&built))
         }
-        Task::Perf { check, bless, growth, live } => {
-            let mode = match (check, bless, growth, live) {
-                (true, ..) => perf::Mode::Check,
-                (_, true, ..) => perf::Mode::Bless,
-                (_, _, true, _) => perf::Mode::Growth,
-                (.., true) => perf::Mode::Live,
-                _ => perf::Mode::Print,
-            };
+        Task::Perf { check, bless, growth, live, counts } => {
+            let asked = [
+                (check, perf::Mode::Check),
+                (bless, perf::Mode::Bless),
+                (growth, perf::Mode::Growth),
+                (live, perf::Mode::Live),
+                (counts, perf::Mode::Counts),
+            ];
+            let asked = asked.into_iter().find(|(is_asked, _)| *is_asked);
+            let mode = asked.map_or(perf::Mode::Print, |(_, mode)| mode);
             perf::perf(root, &target(root)?, mode)
         }
         Task::Package => package::package(root, &target(root)?).map(|()| true),

@@ -3,6 +3,7 @@
 //! Only the driver is counted: from the entry of an event or completion of its own to the end,
 //! without what it calls in NT and WSK. How often it calls them is counted instead.
 
+mod counts;
 mod live;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,8 @@ pub(super) enum Mode {
     Growth,
     /// Compare the live host's CPU per request with other servers' instead.
     Live,
+    /// Count what a request costs the live host instead.
+    Counts,
 }
 
 /// One row, per request.
@@ -60,6 +63,9 @@ type Ratchet = BTreeMap<String, BTreeMap<String, f64>>;
 pub(super) fn perf(root: &Path, target: &Path, mode: Mode) -> Result<bool> {
     if mode == Mode::Live {
         return live::live(root, target);
+    }
+    if mode == Mode::Counts {
+        return counts::counts(root, target);
     }
     if Command::new("valgrind").arg("--version").output().is_err() {
         println!("skipped: instructions per request (valgrind is not installed)");

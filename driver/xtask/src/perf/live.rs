@@ -41,10 +41,10 @@ const LOADS: [Load; 3] = [
 ];
 
 /// A server that runs; ended when dropped.
-struct Server {
-    name: &'static str,
-    child: Child,
-    address: String,
+pub(super) struct Server {
+    pub(super) name: &'static str,
+    pub(super) child: Child,
+    pub(super) address: String,
 }
 
 impl Drop for Server {
@@ -153,7 +153,7 @@ fn nginx(folder: &Path) -> Result<Server> {
 }
 
 /// The first address that the program prints.
-fn address(child: &mut Child) -> Result<String> {
+pub(super) fn address(child: &mut Child) -> Result<String> {
     let stdout = child.stdout.as_mut().context("its output")?;
     for line in BufReader::with_capacity(1, stdout).lines() {
         let line = line?;
