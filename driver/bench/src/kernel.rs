@@ -1,5 +1,6 @@
 //! NT in memory: one thread, no time, no failures. Every wait is over when it begins.
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -36,8 +37,8 @@ static SETTING: OnceLock<Setting> = OnceLock::new();
 static PROCESSOR: AtomicU32 = AtomicU32::new(0);
 /// Calls of the driver's into NT and WSK.
 static CALLS: AtomicU32 = AtomicU32::new(0);
-/// Sizes of what is allocated, by address.
-static BLOCKS: Mutex<Option<std::collections::HashMap<usize, Layout>>> = Mutex::new(None);
+/// Sizes and tags of what is allocated, by address.
+static BLOCKS: Mutex<BTreeMap<usize, (Layout, u32)>> = Mutex::new(BTreeMap::new());
 /// Octets allocated.
 static OCTETS: AtomicU32 = AtomicU32::new(0);
 /// Blocks ever allocated.
@@ -73,14 +74,24 @@ pub fn pool() -> (u32, u32) {
     (OCTETS.load(Ordering::Relaxed), ALLOCATIONS.load(Ordering::Relaxed))
 }
 
-fn allocate(octets: usize) -> PVOID {
+/// Address, octets and tag of what is allocated; entries of a list have the tag `list`.
+pub fn blocks() -> Vec<(usize, usize, String)> {
+    let blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
+    let block = |(address, (layout, tag)): (&usize, &(Layout, u32))| {
+        let name = String::from_utf8_lossy(&tag.to_le_bytes()).into_owned();
+        (*address, layout.size(), name)
+    };
+    blocks.iter().map(block).collect()
+}
+
+fn allocate(octets: usize, tag: u32) -> PVOID {
     called();
     let align = if octets >= PAGE_SIZE { PAGE_SIZE } else { 16 };
     let layout = Layout::from_size_align(octets.max(1), align).expect("a size");
     // SAFETY: not of size zero.
     let block = unsafe { alloc_zeroed(layout) };
     let mut blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
-    blocks.get_or_insert_default().insert(block.addr(), layout);
+    blocks.insert(block.addr(), (layout, tag));
     OCTETS.fetch_add(u32::try_from(octets).unwrap_or(0), Ordering::Relaxed);
     ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
     block.cast()
@@ -89,8 +100,7 @@ fn allocate(octets: usize) -> PVOID {
 fn free(block: PVOID) {
     called();
     let mut blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
-    let layout = blocks.as_mut().and_then(|blocks| blocks.remove(&block.addr()));
-    let layout = layout.expect("allocated here");
+    let (layout, _) = blocks.remove(&block.addr()).expect("allocated here");
     OCTETS.fetch_sub(u32::try_from(layout.size()).unwrap_or(0), Ordering::Relaxed);
     // SAFETY: from `allocate`, with this layout, freed once.
     unsafe { dealloc(block.cast(), layout) };
@@ -161,8 +171,10 @@ exports! {
         _handle: u64, _class: u32, _information: PVOID, _octets: u32
     ) -> NTSTATUS { STATUS_SUCCESS }
     fn EtwUnregister(_handle: u64) -> NTSTATUS { STATUS_SUCCESS }
-    fn ExAllocatePool2(_flags: u64, octets: usize, _tag: u32) -> PVOID { allocate(octets) }
-    fn ExAllocatePoolWithTag(_pool: i32, octets: usize, _tag: u32) -> PVOID { allocate(octets) }
+    fn ExAllocatePool2(_flags: u64, octets: usize, tag: u32) -> PVOID { allocate(octets, tag) }
+    fn ExAllocatePoolWithTag(_pool: i32, octets: usize, tag: u32) -> PVOID {
+        allocate(octets, tag)
+    }
     fn ExFreePoolWithTag(block: PVOID, _tag: u32) { free(block) }
     fn ExpInterlockedPopEntrySList(head: *mut SLIST_HEADER) -> *mut SLIST_ENTRY {
         // SAFETY: the driver's: a valid header, one thread.
@@ -206,7 +218,7 @@ exports! {
     fn ExDeleteLookasideListEx(_list: *mut LOOKASIDE_LIST_EX) {}
     fn lookaside_allocate(
         _pool: i32, octets: usize, _tag: u32, _list: *mut LOOKASIDE_LIST_EX
-    ) -> PVOID { allocate(octets) }
+    ) -> PVOID { allocate(octets, u32::from_le_bytes(*b"list")) }
     fn lookaside_free(entry: PVOID, _list: *mut LOOKASIDE_LIST_EX) { free(entry) }
     fn IoAllocateErrorLogEntry(_object: PVOID, _octets: u8) -> PVOID { core::ptr::null_mut() }
     fn IoWriteErrorLogEntry(_entry: PVOID) {}
@@ -222,7 +234,8 @@ exports! {
     fn IoAllocateMdl(
         address: PVOID, octets: u32, _secondary: BOOLEAN, _quota: BOOLEAN, _irp: *mut IRP
     ) -> *mut MDL {
-        let mdl = allocate(mdl_size(octets as usize / PAGE_SIZE + 2)).cast::<MDL>();
+        let mdl = allocate(mdl_size(octets as usize / PAGE_SIZE + 2), u32::from_le_bytes(*b"Mdl "))
+            .cast::<MDL>();
         // SAFETY: allocated with room for one page less than these.
         unsafe { mdl.write(describe(address, octets)) };
         mdl

@@ -9,6 +9,7 @@
 
 mod callgrind;
 mod kernel;
+mod lines;
 mod provider;
 mod rows;
 
@@ -40,25 +41,43 @@ fn main() -> Result<()> {
         println!("{}", kernel::EXPORTS.join(" "));
         return Ok(());
     }
+    if let [pack, file] = &std::env::args().skip(1).collect::<Vec<_>>()[..]
+        && pack == "pack"
+    {
+        return Ok(std::fs::write(file, image(10)?)?);
+    }
+    // A watcher of every store does not watch the site being built.
+    let packed =
+        std::env::args().find_map(|argument| Some(argument.strip_prefix("lines=")?.into()));
+    let packed: Option<std::path::PathBuf> = packed;
     let numbers = std::env::args().skip(1).filter_map(|argument| {
         let (name, number) = argument.split_once('=')?;
         Some((name.to_owned(), number.parse().ok()?))
     });
     let numbers: Vec<(String, u32)> = numbers.collect();
     let given = |name: &str| numbers.iter().find(|(n, _)| n == name).map(|(_, number)| *number);
-    let processors = given("processors").unwrap_or(1);
+    let processors = match packed {
+        Some(_) => lines::PROCESSORS,
+        None => given("processors").unwrap_or(1),
+    };
     kernel::set_up(Setting {
         numbers: vec![
             ("MaxConnectionsPerAddress", PER_ADDRESS),
             ("ListenPort", 80),
             ("HashSeed", 1),
-            ("MaxConnections", 262_144),
+            ("MaxConnections", if packed.is_some() { 1_024 } else { 262_144 }),
             ("MemoHeads", given("memo").unwrap_or(16)),
         ],
-        image: image(given("paths").unwrap_or(1_000))?,
+        image: match &packed {
+            Some(file) => std::fs::read(file)?,
+            None => image(given("paths").unwrap_or(1_000))?,
+        },
         processors,
     });
     start()?;
+    if packed.is_some() {
+        return lines::lines();
+    }
     for _ in 0..given("connections").unwrap_or(0) {
         Connection::open(next_address()).context("another connection")?;
     }

@@ -28,7 +28,8 @@ pub struct Row {
     pub status: u16,
 }
 
-const WRK: &str = "GET /hello.txt HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+/// wrk's request.
+pub const WRK: &str = "GET /hello.txt HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 const CURL: &str = "GET /hello.txt HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\
     User-Agent: curl/8.11.0\r\nAccept: */*\r\n\r\n";
 const BROWSER: &str = "GET /hello.txt HTTP/1.1\r\nHost: www.example.org:8080\r\n\

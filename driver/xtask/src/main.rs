@@ -65,6 +65,9 @@ enum Task {
         /// Count the live host's instructions, allocations and system calls per request instead
         #[arg(long, conflicts_with_all = ["check", "bless", "growth", "live"])]
         counts: bool,
+        /// Fail where two processors write one cache line of the driver's instead
+        #[arg(long, conflicts_with_all = ["check", "bless", "growth", "live", "counts"])]
+        lines: bool,
     },
     /// Lay out what is installed in target/package; on Windows, check and test-sign it
     Package,
@@ -109,13 +112,14 @@ fn run(root: &Path, task: &Task) -> Result<bool> {
             let built = target(root)?.join("x86_64-pc-windows-msvc/release/wskhttpd.sys");
             check_image::check_image(root, file.as_ref().unwrap_or(&built))
         }
-        Task::Perf { check, bless, growth, live, counts } => {
+        Task::Perf { check, bless, growth, live, counts, lines } => {
             let asked = [
                 (check, perf::Mode::Check),
                 (bless, perf::Mode::Bless),
                 (growth, perf::Mode::Growth),
                 (live, perf::Mode::Live),
                 (counts, perf::Mode::Counts),
+                (lines, perf::Mode::Lines),
             ];
             let asked = asked.into_iter().find(|(is_asked, _)| *is_asked);
             let mode = asked.map_or(perf::Mode::Print, |(_, mode)| mode);

@@ -4,6 +4,7 @@
 //! without what it calls in NT and WSK. How often it calls them is counted instead.
 
 mod counts;
+mod lines;
 mod live;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,8 @@ pub(super) enum Mode {
     Live,
     /// Count what a request costs the live host instead.
     Counts,
+    /// Look for cache lines that two processors write instead.
+    Lines,
 }
 
 /// One row, per request.
@@ -66,6 +69,9 @@ pub(super) fn perf(root: &Path, target: &Path, mode: Mode) -> Result<bool> {
     }
     if mode == Mode::Counts {
         return counts::counts(root, target);
+    }
+    if mode == Mode::Lines {
+        return lines::lines(root, target);
     }
     if Command::new("valgrind").arg("--version").output().is_err() {
         println!("skipped: instructions per request (valgrind is not installed)");
