@@ -37,45 +37,42 @@ const PER_ADDRESS: u32 = 4;
 const CROWDED: u32 = 0x0A00_0001;
 
 fn main() -> Result<()> {
-    if std::env::args().nth(1).is_some_and(|argument| argument == "exports") {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word] = &arguments[..]
+        && word == "exports"
+    {
         println!("{}", kernel::EXPORTS.join(" "));
         return Ok(());
     }
-    if let [pack, file] = &std::env::args().skip(1).collect::<Vec<_>>()[..]
-        && pack == "pack"
+    if let [word, file, rest @ ..] = &arguments[..]
+        && word == "pack"
     {
-        return Ok(std::fs::write(file, image(10)?)?);
+        let paths = rest.first().map_or(Ok(10), |paths| paths.parse())?;
+        return Ok(std::fs::write(file, image(paths)?)?);
     }
-    // A watcher of every store does not watch the site being built.
-    let packed =
-        std::env::args().find_map(|argument| Some(argument.strip_prefix("lines=")?.into()));
-    let packed: Option<std::path::PathBuf> = packed;
-    let numbers = std::env::args().skip(1).filter_map(|argument| {
-        let (name, number) = argument.split_once('=')?;
-        Some((name.to_owned(), number.parse().ok()?))
-    });
-    let numbers: Vec<(String, u32)> = numbers.collect();
-    let given = |name: &str| numbers.iter().find(|(n, _)| n == name).map(|(_, number)| *number);
-    let processors = match packed {
-        Some(_) => lines::PROCESSORS,
-        None => given("processors").unwrap_or(1),
+    let value = |name: &str| {
+        arguments.iter().find_map(|argument| argument.strip_prefix(name)?.strip_prefix('='))
     };
+    let given = |name: &str| value(name).and_then(|value| value.parse::<u32>().ok());
+    let watched = arguments.iter().any(|argument| argument == "lines");
+    let processors = if watched { lines::PROCESSORS } else { given("processors").unwrap_or(1) };
     kernel::set_up(Setting {
         numbers: vec![
             ("MaxConnectionsPerAddress", PER_ADDRESS),
             ("ListenPort", 80),
             ("HashSeed", 1),
-            ("MaxConnections", if packed.is_some() { 1_024 } else { 262_144 }),
+            // A watcher of every store is slow.
+            ("MaxConnections", if watched { 1_024 } else { 262_144 }),
             ("MemoHeads", given("memo").unwrap_or(16)),
         ],
-        image: match &packed {
+        image: match value("site") {
             Some(file) => std::fs::read(file)?,
-            None => image(given("paths").unwrap_or(1_000))?,
+            None => image(1_000)?,
         },
         processors,
     });
     start()?;
-    if packed.is_some() {
+    if watched {
         return lines::lines();
     }
     for _ in 0..given("connections").unwrap_or(0) {
@@ -85,8 +82,9 @@ fn main() -> Result<()> {
     let crowd: Option<Vec<Connection>> = crowd.collect();
     ensure!(crowd.is_some(), "the first connections of an address are accepted");
     kernel::run_on(processors - 1);
-    for row in rows::all() {
-        measure(&row)?;
+    let only = value("only");
+    for row in rows::all().iter().filter(|row| only.is_none_or(|only| only == row.name)) {
+        measure(row)?;
     }
     Ok(())
 }
@@ -101,10 +99,15 @@ fn image(paths: u32) -> Result<Vec<u8>> {
 }
 
 fn write_site(folder: &Path, paths: u32) -> Result<Vec<u8>> {
-    let another =
-        |number| format!("[[response]]\npath = \"/path/{number}\"\nbody = \"{number}\"\n");
     std::fs::write(folder.join("hello.txt"), "Hello, world!")?;
-    std::fs::write(folder.join("site.toml"), (1..paths).map(another).collect::<String>())?;
+    for number in 1..paths {
+        // No folder has more than a file system is quick with.
+        let part = folder.join((number / 10_000).to_string());
+        if number == 1 || number % 10_000 == 0 {
+            std::fs::create_dir_all(&part)?;
+        }
+        std::fs::write(part.join(number.to_string()), number.to_string())?;
+    }
     let options = build::Options { modified: Some(784_111_777), ..build::Options::default() };
     Ok(build::build_folder(folder, &options)?.image)
 }

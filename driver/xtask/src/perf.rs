@@ -4,6 +4,7 @@
 //! without what it calls in NT and WSK. How often it calls them is counted instead.
 
 mod counts;
+mod growth;
 mod lines;
 mod live;
 
@@ -78,7 +79,7 @@ pub(super) fn perf(root: &Path, target: &Path, mode: Mode) -> Result<bool> {
         return Ok(true);
     }
     if mode == Mode::Growth {
-        return growth(root, target);
+        return growth::growth(root, target);
     }
     let mut table = Table::new();
     for (section, setting) in SECTIONS {
@@ -102,42 +103,17 @@ pub(super) fn perf(root: &Path, target: &Path, mode: Mode) -> Result<bool> {
 /// Each section of the ratchet, and the setting it is counted with.
 const SECTIONS: [(&str, &str); 2] = [("memo_off", "memo=0"), ("memo_on", "memo=16")];
 
-/// How much more a request may cost where there is more of everything.
-const GROWTH_MAX: f64 = 1.3;
-
-/// Prints wrk's request against the number of paths, connections and processors; false where it
-/// costs too much more than with the fewest.
-fn growth(root: &Path, target: &Path) -> Result<bool> {
-    const SERIES: [(&str, &[u32]); 3] = [
-        ("paths", &[10, 100, 1_000, 10_000]),
-        ("connections", &[1, 100, 10_000, 100_000]),
-        ("processors", &[1, 4, 16, 64]),
-    ];
-    let mut is_flat = true;
-    for (what, numbers) in SERIES {
-        println!("{what:12} memo off  memo on (instructions of wrk's request)");
-        let mut first = None;
-        for number in numbers {
-            let setting = format!("{what}={number}");
-            let of = |memo| -> Result<f64> {
-                let rows = count(root, target, &[setting.as_str(), memo])?;
-                Ok(rows.get("wrk").context("the first row")?.instructions)
-            };
-            let costs = [of("memo=0")?, of("memo=16")?];
-            println!("{number:12} {:8.1} {:8.1}", costs[0], costs[1]);
-            let fewest = *first.get_or_insert(costs);
-            is_flat &= costs.iter().zip(fewest).all(|(cost, fewest)| *cost <= fewest * GROWTH_MAX);
-        }
-    }
-    Ok(is_flat)
+/// Builds the program.
+fn build(root: &Path, target: &Path) -> Result<PathBuf> {
+    let build = ["build", "--quiet", "--release", "-p", "wskhttpd-bench"];
+    let status = Command::new("cargo").args(build).current_dir(root).status()?;
+    ensure!(status.success(), "wskhttpd-bench cannot be built");
+    Ok(target.join("release/wskhttpd-bench"))
 }
 
 /// Builds and runs the program, once.
 fn count(root: &Path, target: &Path, settings: &[&str]) -> Result<BTreeMap<String, Figures>> {
-    let build = ["build", "--quiet", "--release", "-p", "wskhttpd-bench"];
-    let status = Command::new("cargo").args(build).current_dir(root).status()?;
-    ensure!(status.success(), "wskhttpd-bench cannot be built");
-    let program = target.join("release/wskhttpd-bench");
+    let program = build(root, target)?;
     let exports = Command::new(&program).arg("exports").output()?.stdout;
     let exports = String::from_utf8(exports)?;
     let folder = target.join("perf");

@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::build;
+
 /// Octets of a cache line.
 const LINE: usize = 64;
 
@@ -20,10 +22,7 @@ pub(super) fn lines(root: &Path, target: &Path) -> Result<bool> {
         println!("skipped: cache lines (valgrind is not installed)");
         return Ok(true);
     }
-    let build = ["build", "--quiet", "--release", "-p", "wskhttpd-bench"];
-    let status = Command::new("cargo").args(build).current_dir(root).status()?;
-    ensure!(status.success(), "wskhttpd-bench cannot be built");
-    let program = target.join("release/wskhttpd-bench");
+    let program = build(root, target)?;
     let folder = target.join("perf-lines");
     fs::create_dir_all(&folder)?;
     let site = folder.join("site.img");
@@ -34,7 +33,7 @@ pub(super) fn lines(root: &Path, target: &Path) -> Result<bool> {
         let mut child = Command::new("valgrind")
             .args(["--tool=lackey", "--trace-mem=yes"])
             .arg(&program)
-            .args([format!("lines={}", site.display()), memo.to_owned()])
+            .args([format!("site={}", site.display()), memo.to_owned(), "lines".to_owned()])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
