@@ -58,6 +58,12 @@ fn an_address_has_so_many_connections_and_no_more_irp() {
 }
 
 #[test]
+fn deadlines_do_not_wait_for_user_mode() {
+    // LOW_REALTIME_PRIORITY of the one thread, which ends what has been idle for too long.
+    assert_eq!(Machine::start(vec![]).host().thread_priorities(), [16]);
+}
+
+#[test]
 fn everything_may_come_by_irp() {
     let machine = Machine::start(vec![text("AcceptMode", "irp")]);
     let mut client = machine.connect();

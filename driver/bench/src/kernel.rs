@@ -334,6 +334,7 @@ exports! {
         STATUS_SUCCESS
     }
     fn ObfDereferenceObject(_object: PVOID) -> isize { 1 }
+    fn KeSetPriorityThread(_thread: PVOID, _priority: i32) -> i32 { 8 }
     fn ZwOpenKey(
         key: *mut HANDLE, _access: u32, _attributes: *mut OBJECT_ATTRIBUTES
     ) -> NTSTATUS {

@@ -209,6 +209,7 @@ same_value! {
         IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_MJ_MAXIMUM_FUNCTION,
         SL_PENDING_RETURNED;
     ke: ALL_PROCESSOR_GROUPS, Executive = _KWAIT_REASON::Executive, KernelMode = _MODE::KernelMode,
+        LOW_REALTIME_PRIORITY,
         NotificationEvent = _EVENT_TYPE::NotificationEvent;
     mm: MDL_MAPPED_TO_SYSTEM_VA, MDL_PARTIAL, MDL_SOURCE_IS_NONPAGED_POOL,
         MmCached = _MEMORY_CACHING_TYPE::MmCached,

@@ -81,6 +81,15 @@ pub(crate) mod ke {
 
     pub use crate::own::ke::*;
 
+    /// IRQL PASSIVE. 1 to 31; returns the priority there was.
+    ///
+    /// # Safety
+    /// As the DDI says.
+    pub unsafe fn KeSetPriorityThread(thread: wdk_sys::PVOID, priority: i32) -> i32 {
+        // SAFETY: the caller's.
+        unsafe { wdk_sys::ntddk::KeSetPriorityThread(thread.cast(), priority) }
+    }
+
     /// Stops the machine. Any IRQL.
     ///
     /// # Safety

@@ -31,7 +31,8 @@ unsafe impl<R: ThreadRoutine> Send for SystemThread<R> {}
 unsafe impl<R: ThreadRoutine> Sync for SystemThread<R> {}
 
 impl<R: ThreadRoutine> SystemThread<R> {
-    /// Starts a thread of the system process.
+    /// Starts a thread of the system process, which goes before those of user mode that are not
+    /// real-time: what it does must not wait for them.
     ///
     /// # Errors
     /// `INSUFFICIENT_RESOURCES`, or what `PsCreateSystemThread` returned.
@@ -79,10 +80,12 @@ impl<R: ThreadRoutine> SystemThread<R> {
         // SAFETY: PASSIVE_LEVEL; closed once, the object is used by reference.
         let _ = unsafe { zw::ZwClose(handle) };
         let object = NonNull::new(object).filter(|_| referenced.is_ok());
-        if object.is_none() {
+        let Some(thread) = object else {
             // A thread that cannot be waited for would outlive the image.
             bug_check("thread without an object", handle.addr());
-        }
+        };
+        // SAFETY: PASSIVE_LEVEL; H1.
+        unsafe { ke::KeSetPriorityThread(thread.as_ptr(), ke::LOW_REALTIME_PRIORITY) };
         Ok(SystemThread { object, _runs: PhantomData })
     }
 

@@ -23,7 +23,9 @@ use crate::nt::pool::{ExAllocatePool2, ExAllocatePoolWithTag, ExFreePoolWithTag}
 use crate::nt::registry::{ZwOpenKey, ZwQueryValueKey};
 use crate::nt::routine::MmGetSystemRoutineAddress;
 use crate::nt::spinlock::{KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock};
-use crate::nt::thread::{ObReferenceObjectByHandle, ObfDereferenceObject, PsCreateSystemThread};
+use crate::nt::thread::{
+    KeSetPriorityThread, ObReferenceObjectByHandle, ObfDereferenceObject, PsCreateSystemThread,
+};
 use crate::nt::time::{
     KeGetCurrentProcessorNumberEx, KeQueryActiveProcessorCountEx, KeQueryPerformanceCounter,
     KeQuerySystemTime, KeQuerySystemTimePrecise,
@@ -68,7 +70,8 @@ exports! {
         KeBugCheckEx KeCancelTimer KeClearEvent KeFlushQueuedDpcs KeGetCurrentProcessorNumberEx
         KeInitializeDpc KeInitializeEvent KeInitializeTimer KeQueryActiveProcessorCountEx
         KeQueryPerformanceCounter KeQuerySystemTime KeQuerySystemTimePrecise KeReleaseSpinLock
-        KeSetEvent KeSetTimerEx KeWaitForSingleObject MmBuildMdlForNonPagedPool
+        KeSetEvent KeSetPriorityThread KeSetTimerEx KeWaitForSingleObject
+        MmBuildMdlForNonPagedPool
         MmGetSystemRoutineAddress MmMapLockedPagesSpecifyCache ObOpenObjectByPointer
         ObReferenceObjectByHandle ObfDereferenceObject PsCreateSystemThread ZwClose ZwCreateFile
         ZwOpenKey ZwQueryInformationFile ZwQueryValueKey ZwReadFile ZwSetSecurityObject;

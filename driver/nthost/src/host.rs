@@ -223,6 +223,11 @@ impl Host {
         map(file).map(Mapping::unmap)
     }
 
+    /// The priorities that the driver gave to its threads.
+    pub fn thread_priorities(&self) -> Vec<i32> {
+        crate::nt::thread::priorities()
+    }
+
     /// Addresses that listening sockets are bound to.
     pub fn listening(&self) -> Vec<SocketAddr> {
         wsk::listener::addresses()

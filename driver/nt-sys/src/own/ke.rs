@@ -89,6 +89,8 @@ pub const Executive: i32 = 0;
 pub const KernelMode: i8 = 0;
 /// `ALL_PROCESSOR_GROUPS`.
 pub const ALL_PROCESSOR_GROUPS: u16 = 0xFFFF;
+/// Priority of a thread, above those of user mode that are not real-time.
+pub const LOW_REALTIME_PRIORITY: i32 = 16;
 
 import! {
     /// Stops the machine. Any IRQL.
@@ -97,6 +99,8 @@ import! {
     fn KeInitializeEvent(event: *mut KEVENT, kind: i32, state: BOOLEAN);
     /// IRQL <= DISPATCH with `wait` 0.
     fn KeSetEvent(event: *mut KEVENT, increment: i32, wait: BOOLEAN) -> i32;
+    /// IRQL PASSIVE. 1 to 31; returns the priority there was.
+    fn KeSetPriorityThread(thread: PVOID, priority: i32) -> i32;
     /// IRQL <= DISPATCH.
     fn KeClearEvent(event: *mut KEVENT);
     /// IRQL <= APC, or <= DISPATCH with a zero timeout.

@@ -1,4 +1,7 @@
 //! System threads, and references to them.
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use nt_sys::ke::KEVENT;
 use nt_sys::ntdef::{
     HANDLE, NTSTATUS, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES, PASSIVE_LEVEL, PVOID,
@@ -8,6 +11,7 @@ use nt_sys::ps::KSTART_ROUTINE;
 
 use super::event;
 use super::handle::{self, Target};
+use super::lock;
 use crate::ledger::{Ledger, Register};
 use crate::processor::{self, Context, require_irql};
 use crate::sim::freedom::Freedom;
@@ -16,6 +20,10 @@ use crate::verifier::{Rule, Site, violation};
 
 static THREADS: Register = Register::new("system threads");
 static REFERENCES: Register = Register::new("thread references");
+/// What threads were given, by object.
+static PRIORITIES: Mutex<BTreeMap<usize, i32>> = Mutex::new(BTreeMap::new());
+/// What a system thread has at first.
+const PRIORITY: i32 = 8;
 
 /// What the new thread is given.
 struct Start {
@@ -128,7 +136,30 @@ pub unsafe extern "win64" fn ObfDereferenceObject(object: PVOID) -> isize {
     0
 }
 
+/// Changes a thread's priority; it is noted, and no more.
+///
+/// # Safety
+/// None: a wrong object is reported.
+#[unsafe(no_mangle)]
+pub unsafe extern "win64" fn KeSetPriorityThread(thread: PVOID, priority: i32) -> i32 {
+    let export = "KeSetPriorityThread";
+    require_irql(export, PASSIVE_LEVEL);
+    if !REFERENCES.contains(thread.addr()) {
+        violation(Rule::Object, export, format!("{thread:p}"), "not referenced", None);
+    }
+    if !(1..=31).contains(&priority) {
+        violation(Rule::Flags, export, "the priority", priority, None);
+    }
+    lock(&PRIORITIES).insert(thread.addr(), priority).unwrap_or(PRIORITY)
+}
+
+/// The priorities that threads were given.
+pub(crate) fn priorities() -> Vec<i32> {
+    lock(&PRIORITIES).values().copied().collect()
+}
+
 pub(crate) fn reset() {
+    lock(&PRIORITIES).clear();
     THREADS.clear();
     REFERENCES.clear();
 }
