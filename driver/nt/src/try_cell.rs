@@ -1,7 +1,7 @@
 //! A value for one user at a time, for whom nobody waits.
-use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::sync::{AtomicBool, Ordering, UnsafeCell};
 
 /// A value that one user has at a time; others do without it.
 ///
@@ -17,7 +17,7 @@ unsafe impl<T: Send> Sync for TryCell<T> {}
 
 impl<T> TryCell<T> {
     /// A value that nobody uses.
-    pub const fn new(value: T) -> TryCell<T> {
+    pub fn new(value: T) -> TryCell<T> {
         TryCell { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
     }
 
