@@ -137,6 +137,10 @@ mod tests {
                 let mut seen = vec_of(slots);
                 for tick in 0..u32::try_from(ROUND_TICKS).unwrap() {
                     let (from, to) = slots_of_tick(start.wrapping_add(tick), slots);
+                    let most = SLOTS_PER_TICK.max(slots.div_ceil(ROUND_TICKS));
+                    assert!(to - from <= most, "{slots} at {tick} from {start}");
+                    // Few are looked at on every tick, so that none of their deadlines is late.
+                    assert!(slots > SLOTS_PER_TICK || (from, to) == (0, slots));
                     seen[from..to].fill(true);
                 }
                 assert!(seen.iter().all(|seen| *seen), "{slots} from {start}");

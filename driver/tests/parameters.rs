@@ -3,7 +3,7 @@ mod machine;
 
 use std::net::Ipv4Addr;
 
-use machine::{Client, Machine, list, number, text};
+use machine::{Client, Machine, list, number, refusal, text};
 use nt::Status;
 use wskhttpd::parameters::{CHOICES, LISTS, NUMBERS};
 use wskhttpd_abi::{
@@ -140,6 +140,24 @@ fn every_parameter_that_can_change_takes_its_bounds_and_nothing_else() {
     let short = machine.host().device_control(DEVICE_NAME, IOCTL_SET_PARAMETER, &[], 100);
     assert_eq!(short, Err(Status::BUFFER_TOO_SMALL.raw()));
     machine.stop();
+}
+
+#[test]
+fn a_long_list_is_read_whole() {
+    let long = |n: usize| format!("2001:db8:1111:2222:3333:4444:5555:{n:04x}");
+    let mut allowed: Vec<String> = (0..63).map(long).collect();
+    allowed.push("127.0.0.7".to_owned());
+    let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
+    let machine = Machine::start(vec![list("AllowList", &allowed)]);
+    assert!(is_served(&machine, 7) && !is_served(&machine, 8));
+    machine.stop();
+}
+
+#[test]
+fn a_refusal_that_is_longer_than_an_entry_of_the_event_log_is_cut_there() {
+    let wrong = "2001:db8:1111:2222:3333:4444:5555:6666:7777:8888";
+    let said = refusal(vec![list("AllowList", &[wrong])], machine::image());
+    assert!(said.contains(wrong) && said.len() > 95, "{said}");
 }
 
 #[test]

@@ -212,7 +212,8 @@ fn round(
     let timeout = TIMEOUT_MIN.max(started.elapsed() * 2).as_secs().to_string();
     let mut command = cargo();
     command
-        .args(["mutants", "--no-shuffle", "--package", subject.package, "--output"])
+        // Shuffled, so that a run that is cut short is a sample still.
+        .args(["mutants", "--shuffle", "--package", subject.package, "--output"])
         .arg(&output)
         .args(["--baseline=skip", "--timeout", &timeout])
         .args(filter)
