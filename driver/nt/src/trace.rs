@@ -11,7 +11,7 @@
 use crate::{Passive, routines};
 
 #[cfg(windows)]
-mod provider {
+mod in_image {
     // The name as a literal, because a macro reads it.
     tracelogging::define_provider!(PROVIDER, "Wskhttpd");
 
@@ -33,7 +33,7 @@ mod provider {
 }
 
 #[cfg(not(windows))]
-mod provider {
+mod in_host {
     use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
     use nt_sys::etw::{
@@ -101,6 +101,11 @@ mod provider {
         }
     }
 }
+
+#[cfg(not(windows))]
+use in_host as provider;
+#[cfg(windows)]
+use in_image as provider;
 
 #[cfg(windows)]
 pub use provider::provider;
