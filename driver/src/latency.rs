@@ -52,17 +52,6 @@ impl Stopwatch {
         }
     }
 
-    /// As [`Stopwatch::turn`], unless that would begin a measurement: then false.
-    #[inline]
-    pub fn lets_pass(&mut self) -> bool {
-        let turns = self.turns.wrapping_add(1);
-        let passes = !turns.is_multiple_of(SAMPLED);
-        if passes {
-            self.turns = turns;
-        }
-        passes
-    }
-
     #[cold]
     #[inline(never)]
     fn start(&mut self) {

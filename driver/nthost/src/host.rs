@@ -2,13 +2,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nt_sys::io::DRIVER_OBJECT;
 use nt_sys::ntdef::{NT_SUCCESS, NTSTATUS, PVOID, UNICODE_STRING};
+use parking_lot::Mutex;
 
 use crate::control::ControlSocket;
 use crate::ledger::Ledger;
@@ -285,7 +286,7 @@ impl Host {
 
     /// Puts a file at an NT path, in place of what was there.
     pub fn put_file(&self, path: &str, octets: Vec<u8>) {
-        let mut files = crate::nt::lock(&state().files);
+        let mut files = state().files.lock();
         files.retain(|(known, _)| !known.eq_ignore_ascii_case(path));
         files.push((path.to_owned(), octets.into()));
     }

@@ -1,7 +1,7 @@
 //! What the driver holds: pool by tag, and every other kind of object.
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Mutex;
 
 use crate::verifier::Site;
 
@@ -77,13 +77,9 @@ impl Register {
         Register { name, objects: Mutex::new(state) }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.objects.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
     /// Adds an object; the earlier one when the address is taken.
     pub(crate) fn add(&self, address: usize, site: Site) -> Option<Site> {
-        let mut state = self.lock();
+        let mut state = self.objects.lock();
         let earlier = state.live.insert(address, site);
         state.peak = state.peak.max(state.live.len());
         earlier
@@ -91,28 +87,28 @@ impl Register {
 
     /// Removes an object; where it came from, `None` when it is not there.
     pub(crate) fn remove(&self, address: usize) -> Option<Site> {
-        self.lock().live.remove(&address)
+        self.objects.lock().live.remove(&address)
     }
 
     /// An object inside `from..to`.
     pub(crate) fn inside(&self, from: usize, to: usize) -> Option<(usize, Site)> {
-        self.lock().live.range(from..to).next().map(|(at, site)| (*at, *site))
+        self.objects.lock().live.range(from..to).next().map(|(at, site)| (*at, *site))
     }
 
     pub(crate) fn contains(&self, address: usize) -> bool {
-        self.lock().live.contains_key(&address)
+        self.objects.lock().live.contains_key(&address)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.lock().live.len()
+        self.objects.lock().live.len()
     }
 
     pub(crate) fn clear(&self) {
-        *self.lock() = State::default();
+        *self.objects.lock() = State::default();
     }
 
     pub(crate) fn enter(&self, ledger: &mut Ledger) {
-        let state = self.lock();
+        let state = self.objects.lock();
         let sites = state.live.values().take(4).map(Site::to_string).collect();
         let item = Item { count: state.live.len(), octets: 0, peak: state.peak, sites };
         ledger.items.insert(self.name.to_owned(), item);

@@ -1,10 +1,8 @@
 //! What the driver prints.
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_char};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use crate::nt::lock;
 
 /// Lines kept.
 const LINES_MAX: usize = 1_000;
@@ -25,14 +23,14 @@ impl Lines {
 
     fn start(&self, to_stderr: bool) {
         self.to_stderr.store(to_stderr, Ordering::Relaxed);
-        lock(&self.lines).clear();
+        self.lines.lock().clear();
     }
 
     fn push(&self, line: String) {
         if self.to_stderr.load(Ordering::Relaxed) {
             eprint!("{line}");
         }
-        let mut lines = lock(&self.lines);
+        let mut lines = self.lines.lock();
         if lines.len() == LINES_MAX {
             lines.pop_front();
         }
@@ -51,14 +49,14 @@ pub(crate) fn start(messages_to_stderr: bool, events_to_stderr: bool) {
 
 /// The last messages, oldest first, each with its line end.
 pub(crate) fn last(count: usize) -> Vec<String> {
-    let lines = lock(&MESSAGES.lines);
+    let lines = MESSAGES.lines.lock();
     lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect()
 }
 
 /// What the driver of the last host traced, oldest first: `event=NAME FIELD=VALUE ...` and the
 /// line's end. The host may be gone.
 pub fn events() -> Vec<String> {
-    lock(&EVENTS.lines).iter().cloned().collect()
+    EVENTS.lines.lock().iter().cloned().collect()
 }
 
 /// Keeps an event: `event=NAME FIELD=VALUE ...` and the line's end.

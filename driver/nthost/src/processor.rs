@@ -1,8 +1,8 @@
 //! Threads as processors: IRQL, nesting, mailbox, event loop.
+use parking_lot::Mutex;
 use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -12,7 +12,6 @@ use nt_sys::wsk::WSK_FLAG_AT_DISPATCH_LEVEL;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
 use crate::live::buffer::ReceiveBuffer;
-use crate::nt::lock;
 use crate::nt::lock_order::Held;
 use crate::sim;
 use crate::verifier::{Rule, violation};
@@ -197,37 +196,53 @@ fn above_irql(export: &'static str, max: KIRQL) -> ! {
     violation(Rule::Irql, export, callback(), detail, None)
 }
 
-/// The driver is running a callback until this is dropped.
-pub(crate) struct Frame {
-    irql: KIRQL,
-    entered: KIRQL,
-    callback: &'static str,
-    name: &'static str,
-    /// Locks that were held when it began.
-    held: usize,
-    /// What the callback around it had taken by then.
-    spent: u64,
+/// Runs a callback of the driver at `irql`, or higher where it is higher; reports one that leaves
+/// otherwise than it came. A function, and nothing that is dropped: where the driver does not
+/// return, the process ends.
+#[allow(clippy::inline_always, reason = "of every request")]
+#[inline(always)]
+pub(crate) fn run<R>(name: &'static str, irql: KIRQL, callback: impl FnOnce() -> R) -> R {
+    if !sim::world::is_on() {
+        return run_checked(name, irql, callback);
+    }
+    let spent = SPENT.replace(0);
+    let result = run_checked(name, irql, || {
+        sim::interrupt::arm();
+        let result = callback();
+        sim::interrupt::disarm();
+        result
+    });
+    // A completion inside a call takes its time from who called.
+    let took = SPENT.replace(0);
+    SPENT.set(spent + took);
+    if irql.max(IRQL.get()) == DISPATCH_LEVEL && took > sim::cost::BUDGET {
+        let detail = format!("{took} ns, of {} at most", sim::cost::BUDGET);
+        violation(Rule::Time, name, name, detail, None);
+    }
+    result
 }
 
-/// Enters the driver.
-#[inline]
-pub(crate) fn enter(name: &'static str, irql: KIRQL) -> Frame {
-    let depth = DEPTH.get() + 1;
-    DEPTH.set(depth);
-    if depth > DEPTH_MAX {
-        too_deep(name, depth);
+#[allow(clippy::inline_always, reason = "of every request")]
+#[inline(always)]
+fn run_checked<R>(name: &'static str, irql: KIRQL, callback: impl FnOnce() -> R) -> R {
+    let depth = DEPTH.get();
+    if depth >= DEPTH_MAX {
+        too_deep(name, depth + 1);
     }
-    let entered = irql.max(IRQL.get());
-    let frame = Frame {
-        irql: IRQL.replace(entered),
-        entered,
-        callback: CALLBACK.replace(name),
-        name,
-        held: held_count(),
-        spent: SPENT.replace(0),
-    };
-    sim::interrupt::arm();
-    frame
+    let before = IRQL.get();
+    let entered = irql.max(before);
+    let held = held_count();
+    DEPTH.set(depth + 1);
+    IRQL.set(entered);
+    let around = CALLBACK.replace(name);
+    let result = callback();
+    DEPTH.set(depth);
+    CALLBACK.set(around);
+    let left = IRQL.replace(before);
+    if left != entered || held_count() != held {
+        left_wrong(name, entered, left);
+    }
+    result
 }
 
 #[cold]
@@ -236,44 +251,22 @@ fn too_deep(name: &'static str, depth: u32) -> ! {
     violation(Rule::Depth, name, "this processor's stack", detail, None)
 }
 
-/// Enters the driver with an event of WSK; its flags.
-#[inline]
-pub(crate) fn enter_event(name: &'static str) -> (Frame, u32) {
+#[cold]
+fn left_wrong(name: &'static str, entered: KIRQL, left: KIRQL) -> ! {
+    if left != entered {
+        violation(Rule::Irql, name, name, format!("left at IRQL {left}"), None);
+    }
+    violation(Rule::SpinLock, name, name, "left with a lock held", None)
+}
+
+/// Runs an event of WSK, which is given its flags.
+#[allow(clippy::inline_always, reason = "of every request")]
+#[inline(always)]
+pub(crate) fn run_event<R>(name: &'static str, event: impl FnOnce(u32) -> R) -> R {
     let (irql, says) = sim::event_irql();
-    let frame = enter(name, irql);
-    let at_dispatch = IRQL.get() == DISPATCH_LEVEL && says;
-    (frame, if at_dispatch { WSK_FLAG_AT_DISPATCH_LEVEL } else { 0 })
-}
-
-impl Drop for Frame {
-    #[inline]
-    fn drop(&mut self) {
-        sim::interrupt::disarm();
-        DEPTH.set(DEPTH.get() - 1);
-        CALLBACK.set(self.callback);
-        let now = IRQL.replace(self.irql);
-        // A completion inside the call takes its time from the callback that called.
-        let took = SPENT.replace(0);
-        SPENT.set(self.spent + took);
-        let late = self.entered == DISPATCH_LEVEL && took > sim::cost::BUDGET;
-        if now != self.entered || held_count() != self.held || late {
-            self.left_wrong(now, took);
-        }
-    }
-}
-
-impl Frame {
-    #[cold]
-    fn left_wrong(&self, now: KIRQL, took: u64) -> ! {
-        if now != self.entered {
-            violation(Rule::Irql, self.name, self.name, format!("left at IRQL {now}"), None);
-        }
-        if held_count() != self.held {
-            violation(Rule::SpinLock, self.name, self.name, "left with a lock held", None);
-        }
-        let detail = format!("{took} ns, of {} at most", sim::cost::BUDGET);
-        violation(Rule::Time, self.name, self.name, detail, None)
-    }
+    let is_at_dispatch = irql.max(IRQL.get()) == DISPATCH_LEVEL && says;
+    let flags = if is_at_dispatch { WSK_FLAG_AT_DISPATCH_LEVEL } else { 0 };
+    run(name, irql, || event(flags))
 }
 
 /// Work for a processor's own thread.
@@ -324,7 +317,7 @@ impl Processor {
 
     /// Gives the processor's thread something to do.
     pub(crate) fn post(&self, task: Task) {
-        lock(&self.tasks).push(task);
+        self.tasks.lock().push(task);
         self.has_tasks.store(true, Ordering::Release);
         // Its own thread looks before it waits.
         if !is(self.index) {
@@ -445,7 +438,7 @@ impl Processor {
     }
 
     fn run_tasks(&self, buffer: &mut ReceiveBuffer) {
-        let tasks = core::mem::take(&mut *lock(&self.tasks));
+        let tasks = core::mem::take(&mut *self.tasks.lock());
         for task in tasks {
             match task {
                 // An error means that nobody waits any more.

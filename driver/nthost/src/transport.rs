@@ -31,6 +31,7 @@ pub(crate) enum Stream {
 
 impl Stream {
     /// Receives once.
+    #[inline]
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Received {
         match self {
             Stream::Live(file) => stream::receive(file, buffer),
@@ -47,6 +48,8 @@ impl Stream {
     }
 
     /// Sends once, as much as the transport takes.
+    #[allow(clippy::inline_always, reason = "of every request")]
+    #[inline(always)]
     pub(crate) fn send(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Stream::Live(file) => stream::send(file, parts),

@@ -28,10 +28,8 @@ impl Connection {
         let mut desk = server.sites.at_desk(socket.processor())?;
         let known = desk.derived().repeated(self.known, octets)?;
         let response = known.response_of(server.clock.edition())?;
-        if !self.stopwatch.lets_pass() {
-            return None;
-        }
         let out = socket.ready(response)?;
+        self.stopwatch.turn();
         let (counter, sent) = (known.counter(), response.len());
         drop(desk);
         // Before the send, whose completion may be all that somebody waits for.
@@ -41,6 +39,9 @@ impl Connection {
         }
         socket.send_ready(out);
         if socket.sends_in_flight() == 0 {
+            if self.stopwatch.is_on() {
+                server.latency.sent(&mut self.stopwatch);
+            }
             // It was idle before, and all its other times are none.
             socket.mark().set_idle(server.idle_deadline());
             return Some(Events::SENT);

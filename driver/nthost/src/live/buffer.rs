@@ -18,9 +18,19 @@ pub(crate) struct ReceiveBuffer {
 impl ReceiveBuffer {
     pub(crate) fn new() -> ReceiveBuffer {
         let words = nt_sys::mm::mdl_size(BUFFER_BYTES / nt_sys::mm::PAGE_SIZE + 1) / 8;
+        let mut octets = vec![0; BUFFER_BYTES].into_boxed_slice();
+        let mut mdl = vec![0; words].into_boxed_slice();
+        let base = octets.as_mut_ptr().cast();
+        let described = mdl.as_mut_ptr().cast::<MDL>();
+        // SAFETY: room for an MDL of the whole buffer.
+        unsafe { MmInitializeMdl(described, base, u32::try_from(BUFFER_BYTES).unwrap_or(0)) };
+        // SAFETY: initialised just now.
+        let fields = unsafe { &mut *described };
+        fields.MdlFlags = MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL;
+        fields.MappedSystemVa = base;
         ReceiveBuffer {
-            octets: vec![0; BUFFER_BYTES].into_boxed_slice(),
-            mdl: vec![0; words].into_boxed_slice(),
+            octets,
+            mdl,
             list: Box::new(WSK_DATA_INDICATION {
                 Next: core::ptr::null_mut(),
                 Buffer: WSK_BUF { Mdl: core::ptr::null_mut(), Offset: 0, Length: 0 },
@@ -46,13 +56,8 @@ impl ReceiveBuffer {
     /// The list of an indication of the first `octets` octets.
     pub(crate) fn indication(&mut self, octets: usize) -> *mut WSK_DATA_INDICATION {
         let mdl = self.mdl.as_mut_ptr().cast::<MDL>();
-        let base = self.octets.as_mut_ptr().cast();
-        // SAFETY: room for an MDL of the whole buffer.
-        unsafe { MmInitializeMdl(mdl, base, u32::try_from(octets).unwrap_or(0)) };
-        // SAFETY: initialised just now.
-        let fields = unsafe { &mut *mdl };
-        fields.MdlFlags = MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL;
-        fields.MappedSystemVa = base;
+        // SAFETY: initialised with the buffer; it is the provider's, and no client writes it.
+        unsafe { (*mdl).ByteCount = octets.min(BUFFER_BYTES) as u32 };
         self.list.Buffer = WSK_BUF { Mdl: mdl, Offset: 0, Length: octets };
         &raw mut *self.list
     }

@@ -8,6 +8,7 @@ use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, soc
 use crate::transport::Received;
 
 /// Receives once.
+#[inline]
 pub(crate) fn receive(file: impl AsFd, buffer: &mut [u8]) -> Received {
     let room = buffer.len();
     loop {
@@ -31,6 +32,7 @@ pub(crate) fn is_at_end(file: impl AsFd) -> bool {
 }
 
 /// Sends once, as much as the transport takes.
+#[inline]
 pub(crate) fn send(file: impl AsFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     if let [part] = parts {

@@ -5,7 +5,7 @@ use super::sample::{
 };
 
 /// There is one host per process at a time.
-static ONE_HOST: std::sync::Mutex<()> = std::sync::Mutex::new(());
+static ONE_HOST: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
 
 #[test]
 fn the_sample_is_understood() {
@@ -115,7 +115,7 @@ fn mutations_are_refused_or_map_inside_the_image() {
 
 #[test]
 fn an_image_runs_at_another_address_than_it_prefers() {
-    let _one = ONE_HOST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _one = ONE_HOST.lock();
     let mut host = crate::Host::start(crate::Options::default()).unwrap();
     match host.load_image("sample", &sample()) {
         Err(crate::LoadFailure::Entry(status)) => assert_eq!(status.cast_unsigned(), RETURNED),
@@ -163,7 +163,7 @@ fn access_to(page: u32) -> Option<String> {
 
 #[test]
 fn the_object_names_an_image_of_which_no_page_is_writable_code_until_the_unload() {
-    let _one = ONE_HOST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _one = ONE_HOST.lock();
     // mov rax, [rcx + 18h] (DriverStart); shr rax, 12
     let entry = [0x48, 0x8B, 0x41, 0x18, 0x48, 0xC1, 0xE8, 0x0C];
     let mut file = sample();
@@ -179,7 +179,7 @@ fn the_object_names_an_image_of_which_no_page_is_writable_code_until_the_unload(
 
 #[test]
 fn the_stack_cookie_is_not_the_compiler_s() {
-    let _one = ONE_HOST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _one = ONE_HOST.lock();
     let mut file = sample();
     with_cookie(&mut file);
     assert_eq!(Image::parse(&file).unwrap().cookie, Some(0x2188));

@@ -1,5 +1,5 @@
 //! Devices, symbolic links, and requests to them.
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 use nt_sys::io::{
     DEVICE_OBJECT, DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN, IO_STACK_LOCATION, IRP, IRP_MJ_CLEANUP,
@@ -14,7 +14,6 @@ use nt_sys::ntdef::{
 use nt_sys::zw::{DACL_SECURITY_INFORMATION, WRITE_DAC};
 
 use super::handle::{self, Target, text};
-use super::lock;
 use super::security::{Caller, Descriptor};
 use crate::ledger::{Item, Ledger};
 use crate::processor::require_irql;
@@ -64,7 +63,7 @@ pub unsafe extern "win64" fn IoCreateDevice(
     if fault::fails(export, Freedom::NoMemory) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-    let mut devices = lock(&DEVICES);
+    let mut devices = DEVICES.lock();
     if devices.all.iter().any(|device| device.name.eq_ignore_ascii_case(&name)) {
         return STATUS_OBJECT_NAME_COLLISION;
     }
@@ -85,7 +84,7 @@ pub unsafe extern "win64" fn IoCreateDevice(
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn IoDeleteDevice(device: *mut DEVICE_OBJECT) {
     require_irql("IoDeleteDevice", 1);
-    let mut devices = lock(&DEVICES);
+    let mut devices = DEVICES.lock();
     let before = devices.all.len();
     devices.all.retain(|known| known.object != device.addr());
     if devices.all.len() == before {
@@ -111,7 +110,7 @@ pub unsafe extern "win64" fn IoCreateSymbolicLink(
     if fault::fails("IoCreateSymbolicLink", Freedom::NoMemory) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-    let mut devices = lock(&DEVICES);
+    let mut devices = DEVICES.lock();
     if devices.links.iter().any(|(known, _)| known.eq_ignore_ascii_case(&link)) {
         return STATUS_OBJECT_NAME_COLLISION;
     }
@@ -128,7 +127,7 @@ pub unsafe extern "win64" fn IoDeleteSymbolicLink(link: *mut UNICODE_STRING) -> 
     require_irql("IoDeleteSymbolicLink", 0);
     // SAFETY: the caller's.
     let link = unsafe { text(link) };
-    let mut devices = lock(&DEVICES);
+    let mut devices = DEVICES.lock();
     let before = devices.links.len();
     devices.links.retain(|(known, _)| !known.eq_ignore_ascii_case(&link));
     if devices.links.len() < before { STATUS_SUCCESS } else { STATUS_OBJECT_NAME_NOT_FOUND }
@@ -173,7 +172,7 @@ pub unsafe extern "win64" fn ObOpenObjectByPointer(
 ) -> NTSTATUS {
     let export = "ObOpenObjectByPointer";
     require_irql(export, 0);
-    let is_known = lock(&DEVICES).all.iter().any(|device| device.object == object.addr());
+    let is_known = DEVICES.lock().all.iter().any(|device| device.object == object.addr());
     if !is_known {
         violation(Rule::Object, export, format!("{object:p}"), "not a device", None);
     }
@@ -211,7 +210,7 @@ pub unsafe extern "win64" fn ZwSetSecurityObject(
     let Some(security) = security.filter(|_| information == DACL_SECURITY_INFORMATION) else {
         violation(Rule::Flags, export, "the descriptor", "malformed, or not a list alone", None);
     };
-    let mut devices = lock(&DEVICES);
+    let mut devices = DEVICES.lock();
     if let Some(device) = devices.all.iter_mut().find(|device| device.object == object) {
         device.security = Some(security);
     }
@@ -220,7 +219,7 @@ pub unsafe extern "win64" fn ZwSetSecurityObject(
 
 /// Who may open a device, as SDDL; `None` when nobody said so, or there is no such device.
 pub(crate) fn sddl(name: &str) -> Option<String> {
-    let devices = lock(&DEVICES);
+    let devices = DEVICES.lock();
     let device = devices.all.iter().find(|device| device.name.eq_ignore_ascii_case(name))?;
     device.security.as_ref().map(ToString::to_string)
 }
@@ -244,7 +243,7 @@ pub(crate) fn control(
     input: &[u8],
     output_len: usize,
 ) -> Result<Vec<u8>, NTSTATUS> {
-    let devices = lock(&DEVICES);
+    let devices = DEVICES.lock();
     let target = devices.links.iter().find(|(link, _)| link.eq_ignore_ascii_case(name));
     let target = target.map_or(name, |(_, device)| device);
     let device = devices.all.iter().find(|device| device.name.eq_ignore_ascii_case(target));
@@ -312,11 +311,11 @@ fn dispatch(
 }
 
 pub(crate) fn reset() {
-    *lock(&DEVICES) = Devices::default();
+    *DEVICES.lock() = Devices::default();
 }
 
 pub(crate) fn enter(ledger: &mut Ledger) {
-    let devices = lock(&DEVICES);
+    let devices = DEVICES.lock();
     let names = devices.all.iter().map(|device| device.name.clone());
     let item = Item { count: devices.all.len(), sites: names.collect(), ..Item::default() };
     ledger.items.insert("devices".to_owned(), item);

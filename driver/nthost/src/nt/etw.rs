@@ -1,6 +1,6 @@
 //! Event tracing: providers, and TraceLogging's events as lines of text.
+use parking_lot::Mutex;
 use std::fmt::Write as _;
-use std::sync::Mutex;
 
 use nt_sys::etw::{
     ETWENABLECALLBACK, EVENT_CONTROL_CODE_ENABLE_PROVIDER, EVENT_DATA_DESCRIPTOR,
@@ -10,7 +10,6 @@ use nt_sys::ntdef::{
     GUID, NTSTATUS, PVOID, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
 };
 
-use super::lock;
 use crate::host::state;
 use crate::ledger::{Item, Ledger};
 use crate::processor::{self, require_irql};
@@ -41,7 +40,7 @@ pub unsafe extern "win64" fn EtwRegister(
     if fault::fails(export, Freedom::NoMemory) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-    let mut providers = lock(&PROVIDERS);
+    let mut providers = PROVIDERS.lock();
     let last = providers.iter().map(|(value, _)| *value).max();
     let value = last.unwrap_or(0x4000) + 1;
     providers.push((value, Site::here(export)));
@@ -51,11 +50,12 @@ pub unsafe extern "win64" fn EtwRegister(
     if state().trace
         && let Some(callback) = callback
     {
-        let _frame = processor::enter("enable callback", 0);
         let code = EVENT_CONTROL_CODE_ENABLE_PROVIDER;
         let nothing = core::ptr::null_mut();
-        // SAFETY: as ETW does when somebody listens already: at PASSIVE_LEVEL, with its context.
-        unsafe { callback(provider, code, LEVEL_ALL, u64::MAX, 0, nothing, context) };
+        processor::run("enable callback", 0, || {
+            // SAFETY: as ETW does when somebody listens already: at PASSIVE_LEVEL, its context.
+            unsafe { callback(provider, code, LEVEL_ALL, u64::MAX, 0, nothing, context) };
+        });
     }
     STATUS_SUCCESS
 }
@@ -69,7 +69,7 @@ pub unsafe extern "win64" fn EtwUnregister(handle: u64) -> NTSTATUS {
     let export = "EtwUnregister";
     require_irql(export, 0);
     require_registered(export, handle);
-    lock(&PROVIDERS).retain(|(value, _)| *value != handle);
+    PROVIDERS.lock().retain(|(value, _)| *value != handle);
     STATUS_SUCCESS
 }
 
@@ -151,7 +151,7 @@ unsafe fn octets_at<'o>(address: u64, octets: u32) -> &'o [u8] {
 }
 
 fn require_registered(export: &'static str, handle: u64) {
-    if !lock(&PROVIDERS).iter().any(|(value, _)| *value == handle) {
+    if !PROVIDERS.lock().iter().any(|(value, _)| *value == handle) {
         violation(Rule::Tracing, export, format!("provider {handle:#x}"), "not registered", None);
     }
 }
@@ -205,11 +205,11 @@ fn name(octets: &mut &[u8]) -> Option<String> {
 }
 
 pub(crate) fn reset() {
-    lock(&PROVIDERS).clear();
+    PROVIDERS.lock().clear();
 }
 
 pub(crate) fn enter(ledger: &mut Ledger) {
-    let providers = lock(&PROVIDERS);
+    let providers = PROVIDERS.lock();
     let sites = providers.iter().map(|(_, site)| site.to_string()).collect();
     let item = Item { count: providers.len(), sites, ..Item::default() };
     ledger.items.insert("trace providers".to_owned(), item);

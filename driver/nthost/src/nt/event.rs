@@ -1,11 +1,10 @@
 //! Events and waits.
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use nt_sys::ke::KEVENT;
 use nt_sys::ntdef::{BOOLEAN, LARGE_INTEGER, NTSTATUS, PVOID, STATUS_SUCCESS};
+use parking_lot::{Condvar, Mutex};
 
-use super::lock;
 use crate::processor::{self, require_irql};
 use crate::sim::actor::{self, Wait};
 use crate::sim::interrupt::AtReturn;
@@ -33,7 +32,7 @@ pub(super) fn thread_object() -> KEVENT {
 /// The thread has ended.
 pub(super) fn signal_thread(object: usize) {
     let object: *mut KEVENT = core::ptr::with_exposed_provenance_mut(object);
-    let guard = lock(&SIGNALS);
+    let guard = SIGNALS.lock();
     // SAFETY: thread objects are never freed; access is under `SIGNALS`.
     unsafe { (*object).Header.SignalState = 1 };
     drop(guard);
@@ -80,7 +79,7 @@ pub unsafe extern "win64" fn KeInitializeEvent(event: *mut KEVENT, _kind: i32, s
 pub unsafe extern "win64" fn KeSetEvent(event: *mut KEVENT, _boost: i32, wait: BOOLEAN) -> i32 {
     let _return = AtReturn;
     require_irql("KeSetEvent", if wait == 0 { 2 } else { 1 });
-    let guard = lock(&SIGNALS);
+    let guard = SIGNALS.lock();
     let event = checked("KeSetEvent", event);
     let before = core::mem::replace(&mut event.Header.SignalState, 1);
     drop(guard);
@@ -96,7 +95,7 @@ pub unsafe extern "win64" fn KeSetEvent(event: *mut KEVENT, _boost: i32, wait: B
 pub unsafe extern "win64" fn KeClearEvent(event: *mut KEVENT) {
     let _return = AtReturn;
     require_irql("KeClearEvent", 2);
-    let _guard = lock(&SIGNALS);
+    let _guard = SIGNALS.lock();
     checked("KeClearEvent", event).Header.SignalState = 0;
 }
 
@@ -137,11 +136,10 @@ pub unsafe extern "win64" fn KeWaitForSingleObject(
         return STATUS_SUCCESS;
     }
     let start = Instant::now();
-    let mut guard = lock(&SIGNALS);
+    let mut guard = SIGNALS.lock();
     while !is_signalled(export, event) {
         let left = wait_max.saturating_sub(start.elapsed());
-        let waited = CHANGED.wait_timeout(guard, if endless { wait_max } else { left });
-        guard = waited.unwrap_or_else(PoisonError::into_inner).0;
+        CHANGED.wait_for(&mut guard, if endless { wait_max } else { left });
         if !endless && start.elapsed() >= wait_max && !is_signalled(export, event) {
             drop(guard);
             never(export, event);

@@ -1,11 +1,10 @@
 //! The system's event log.
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use nt_sys::io::{ERROR_LOG_MAXIMUM_SIZE, IO_ERROR_LOG_PACKET};
 use nt_sys::ntdef::{DISPATCH_LEVEL, PVOID};
 
-use super::lock;
 use crate::ledger::{Item, Ledger};
 use crate::processor::require_irql;
 use crate::sim::fault;
@@ -50,7 +49,7 @@ pub unsafe extern "win64" fn IoAllocateErrorLogEntry(object: PVOID, octets: u8) 
     let mut entry = Box::new(Entry { octets: [0xA5; _] });
     let place: *mut Entry = &raw mut *entry;
     let address = place.expose_provenance();
-    lock(&LOG).entries.insert(address, (entry, length, Site::here(export)));
+    LOG.lock().entries.insert(address, (entry, length, Site::here(export)));
     place.cast()
 }
 
@@ -62,13 +61,13 @@ pub unsafe extern "win64" fn IoAllocateErrorLogEntry(object: PVOID, octets: u8) 
 pub unsafe extern "win64" fn IoWriteErrorLogEntry(entry: PVOID) {
     let export = "IoWriteErrorLogEntry";
     require_irql(export, DISPATCH_LEVEL);
-    let written = lock(&LOG).entries.remove(&entry.addr());
+    let written = LOG.lock().entries.remove(&entry.addr());
     let name = format!("entry {entry:p}");
     let Some((entry, octets, site)) = written else {
         violation(Rule::Object, export, name, "not allocated, or written already", None)
     };
     match line(&entry.octets[..octets]) {
-        Some(line) => lock(&LOG).lines.push(line),
+        Some(line) => LOG.lock().lines.push(line),
         None => violation(Rule::Flags, export, name, "not filled in", Some(site)),
     }
 }
@@ -99,15 +98,15 @@ fn line(octets: &[u8]) -> Option<String> {
 
 /// What was written to it since the host started, oldest first.
 pub(crate) fn lines() -> Vec<String> {
-    lock(&LOG).lines.clone()
+    LOG.lock().lines.clone()
 }
 
 pub(crate) fn reset() {
-    *lock(&LOG) = Log::default();
+    *LOG.lock() = Log::default();
 }
 
 pub(crate) fn enter(ledger: &mut Ledger) {
-    let log = lock(&LOG);
+    let log = LOG.lock();
     let sites = log.entries.values().map(|(_, _, site)| site.to_string()).collect();
     let item = Item { count: log.entries.len(), sites, ..Item::default() };
     ledger.items.insert("event log entries".to_owned(), item);

@@ -11,7 +11,6 @@ use nt_sys::ntdef::{
 use nt_sys::zw::{FILE_OPEN, FILE_STANDARD_INFORMATION, FileStandardInformation};
 
 use super::handle::{self, Target, text};
-use super::lock;
 use crate::host::state;
 use crate::processor::require_irql;
 use crate::sim::fault;
@@ -66,7 +65,7 @@ pub unsafe extern "win64" fn ZwCreateFile(
 }
 
 fn find(name: &str) -> Result<Arc<Vec<u8>>, NTSTATUS> {
-    let files = lock(&state().files);
+    let files = state().files.lock();
     if let Some((_, octets)) = files.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
         return Ok(octets.clone());
     }

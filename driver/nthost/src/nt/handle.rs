@@ -1,10 +1,10 @@
 //! Handles to keys and files.
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use nt_sys::ntdef::{HANDLE, NTSTATUS, STATUS_SUCCESS, UNICODE_STRING};
+use parking_lot::Mutex;
 
-use super::lock;
 use crate::ledger::{Item, Ledger};
 use crate::processor::require_irql;
 use crate::verifier::{Rule, Site, violation};
@@ -25,7 +25,7 @@ pub(crate) enum Target {
 static HANDLES: Mutex<Option<HashMap<usize, (Target, Site)>>> = Mutex::new(None);
 
 pub(crate) fn open(export: &'static str, target: Target) -> HANDLE {
-    let mut handles = lock(&HANDLES);
+    let mut handles = HANDLES.lock();
     let handles = handles.get_or_insert_default();
     let value = (0..=handles.len()).map(|n| n * 4 + 0x8000_0000);
     // One more candidate than handles: one is free.
@@ -36,7 +36,7 @@ pub(crate) fn open(export: &'static str, target: Target) -> HANDLE {
 
 pub(crate) fn target(export: &'static str, handle: HANDLE) -> Target {
     require_irql(export, 0);
-    let handles = lock(&HANDLES);
+    let handles = HANDLES.lock();
     let found = handles.as_ref().and_then(|handles| handles.get(&handle.addr()).cloned());
     drop(handles);
     match found {
@@ -52,7 +52,7 @@ pub(crate) fn target(export: &'static str, handle: HANDLE) -> Target {
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn ZwClose(handle: HANDLE) -> NTSTATUS {
     target("ZwClose", handle);
-    lock(&HANDLES).as_mut().and_then(|handles| handles.remove(&handle.addr()));
+    HANDLES.lock().as_mut().and_then(|handles| handles.remove(&handle.addr()));
     STATUS_SUCCESS
 }
 
@@ -73,11 +73,11 @@ pub(crate) unsafe fn text(counted: *const UNICODE_STRING) -> String {
 }
 
 pub(crate) fn reset() {
-    *lock(&HANDLES) = None;
+    *HANDLES.lock() = None;
 }
 
 pub(crate) fn enter(ledger: &mut Ledger) {
-    let handles = lock(&HANDLES);
+    let handles = HANDLES.lock();
     let sites: Vec<String> =
         handles.iter().flat_map(HashMap::values).map(|(_, site)| site.to_string()).collect();
     let item = Item { count: sites.len(), sites, ..Item::default() };

@@ -3,11 +3,10 @@
 //! Two threads that acquire the same locks in two orders wait for each other for ever, but only
 //! when they meet. So every order that was seen is remembered, and one that closes a circle is
 //! reported although nobody waits.
+use parking_lot::Mutex;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
-use super::lock;
 use crate::processor;
 use crate::verifier::{Rule, Site, violation};
 
@@ -62,7 +61,7 @@ pub(crate) fn wants(export: &'static str, wanted: usize) {
 /// This thread wants a lock while it holds others.
 #[cold]
 fn inside(export: &'static str, wanted: usize, held: &Held) {
-    let mut orders = lock(&ORDERS);
+    let mut orders = ORDERS.lock();
     for outer in held.locks().iter().map(Cell::get) {
         if let Some(earlier) = order(&orders, wanted, outer) {
             drop(orders);
@@ -99,11 +98,11 @@ pub(crate) fn released(released: usize) {
 /// Memory is gone, and the locks in it: others that come to its place are others.
 pub(crate) fn forget(from: usize, to: usize) {
     let gone = from..to;
-    lock(&ORDERS).retain(|(outer, inner), _| !gone.contains(outer) && !gone.contains(inner));
+    ORDERS.lock().retain(|(outer, inner), _| !gone.contains(outer) && !gone.contains(inner));
 }
 
 pub(crate) fn reset() {
-    lock(&ORDERS).clear();
+    ORDERS.lock().clear();
 }
 
 /// Where an order began that leads from `outer` to `inner`, however many others are between.

@@ -10,7 +10,7 @@ use crate::ledger::Register;
 use crate::processor::require_irql;
 use crate::sim::freedom::Freedom;
 use crate::sim::interrupt::AtReturn;
-use crate::sim::{self, actor, fault};
+use crate::sim::{self, actor, fault, world};
 use crate::verifier::{Rule, Site, violation};
 
 pub(crate) static LISTS: Register = Register::new("lookaside lists");
@@ -41,6 +41,41 @@ fn with_list<R>(head: *mut SLIST_HEADER, f: impl FnOnce(&mut u64, &AtomicU64) ->
     result
 }
 
+/// # Safety
+/// As of [`ExpInterlockedPopEntrySList`].
+#[inline]
+unsafe fn pop(head: *mut SLIST_HEADER) -> *mut SLIST_ENTRY {
+    with_list(head, |first, depth| {
+        let entry: *mut SLIST_ENTRY = core::ptr::with_exposed_provenance_mut(*first as usize);
+        if !entry.is_null() {
+            // SAFETY: the caller's: entries of the list are valid.
+            let next = unsafe { (*entry).Next };
+            *first = next.expose_provenance() as u64;
+            let left = depth.load(Ordering::Relaxed).wrapping_sub(1);
+            depth.store(left, Ordering::Relaxed);
+        }
+        entry
+    })
+}
+
+/// # Safety
+/// As of [`ExpInterlockedPushEntrySList`].
+#[inline]
+unsafe fn push(head: *mut SLIST_HEADER, entry: *mut SLIST_ENTRY) -> *mut SLIST_ENTRY {
+    with_list(head, |first, depth| {
+        let below = core::ptr::with_exposed_provenance_mut(*first as usize);
+        // SAFETY: the caller's.
+        unsafe { (*entry).Next = below };
+        *first = entry.expose_provenance() as u64;
+        let more = depth.load(Ordering::Relaxed).wrapping_add(1);
+        depth.store(more, Ordering::Relaxed);
+        below
+    })
+}
+
+// Called for every send, so without a call of a function of the host's own convention, which would
+// have them save ten registers: those are in the functions for a simulated machine.
+
 /// Pops the first entry.
 ///
 /// # Safety
@@ -49,18 +84,12 @@ fn with_list<R>(head: *mut SLIST_HEADER, f: impl FnOnce(&mut u64, &AtomicU64) ->
 pub unsafe extern "win64" fn ExpInterlockedPopEntrySList(
     head: *mut SLIST_HEADER,
 ) -> *mut SLIST_ENTRY {
-    let _return = AtReturn;
-    actor::export_called("ExpInterlockedPopEntrySList");
-    with_list(head, |first, depth| {
-        let entry: *mut SLIST_ENTRY = core::ptr::with_exposed_provenance_mut(*first as usize);
-        if !entry.is_null() {
-            // SAFETY: the caller's: entries of the list are valid.
-            let next = unsafe { (*entry).Next };
-            *first = next.expose_provenance() as u64;
-            depth.fetch_sub(1, Ordering::Relaxed);
-        }
-        entry
-    })
+    if world::is_on() {
+        // SAFETY: the caller's.
+        return unsafe { pop_simulated(head) };
+    }
+    // SAFETY: the caller's.
+    unsafe { pop(head) }
 }
 
 /// Pushes an entry.
@@ -72,16 +101,34 @@ pub unsafe extern "win64" fn ExpInterlockedPushEntrySList(
     head: *mut SLIST_HEADER,
     entry: *mut SLIST_ENTRY,
 ) -> *mut SLIST_ENTRY {
-    let _return = AtReturn;
-    actor::export_called("ExpInterlockedPushEntrySList");
-    with_list(head, |first, depth| {
-        let below = core::ptr::with_exposed_provenance_mut(*first as usize);
+    if world::is_on() {
         // SAFETY: the caller's.
-        unsafe { (*entry).Next = below };
-        *first = entry.expose_provenance() as u64;
-        depth.fetch_add(1, Ordering::Relaxed);
-        below
-    })
+        return unsafe { push_simulated(head, entry) };
+    }
+    // SAFETY: the caller's.
+    unsafe { push(head, entry) }
+}
+
+nt_sys::kernel_fn! {
+    #[cold]
+    unsafe fn pop_simulated(head: *mut SLIST_HEADER) -> *mut SLIST_ENTRY {
+        let _return = AtReturn;
+        actor::export_called("ExpInterlockedPopEntrySList");
+        // SAFETY: the caller's.
+        unsafe { pop(head) }
+    }
+}
+
+nt_sys::kernel_fn! {
+    #[cold]
+    unsafe fn push_simulated(
+        head: *mut SLIST_HEADER, entry: *mut SLIST_ENTRY,
+    ) -> *mut SLIST_ENTRY {
+        let _return = AtReturn;
+        actor::export_called("ExpInterlockedPushEntrySList");
+        // SAFETY: the caller's.
+        unsafe { push(head, entry) }
+    }
 }
 
 nt_sys::kernel_fn! {

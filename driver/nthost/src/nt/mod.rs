@@ -18,10 +18,3 @@ pub(crate) mod spinlock;
 pub(crate) mod thread;
 pub(crate) mod time;
 pub(crate) mod timer;
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Locks, whatever a thread that panicked left.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

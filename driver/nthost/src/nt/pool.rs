@@ -1,12 +1,11 @@
 //! Pool, with a ledger by tag.
+use parking_lot::Mutex;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use nt_sys::ex::{NonPagedPoolNx, POOL_FLAG_NON_PAGED};
 use nt_sys::ntdef::{DISPATCH_LEVEL, PVOID};
 
-use super::lock;
 use crate::ledger::{Item, Ledger};
 use crate::processor::require_irql;
 use crate::sim::fault;
@@ -91,7 +90,7 @@ pub(crate) fn allocate(export: &'static str, octets: usize, tag: u32) -> PVOID {
     if block.is_null() {
         return core::ptr::null_mut();
     }
-    let mut pool = lock(&POOL);
+    let mut pool = POOL.lock();
     pool.blocks.insert(block.addr(), Block { octets, tag, site: Site::here(export) });
     let (count, total, peak) = pool.tags.entry(tag).or_default();
     *count += 1;
@@ -113,7 +112,7 @@ pub unsafe extern "win64" fn ExFreePoolWithTag(block: PVOID, tag: u32) {
 
 pub(crate) fn free(export: &'static str, address: PVOID, tag: u32) {
     let at = address.addr();
-    let mut pool = lock(&POOL);
+    let mut pool = POOL.lock();
     let Some(block) = pool.blocks.remove(&at) else {
         drop(pool);
         let object = format!("{at:#x} with tag {}", tag_name(tag));
@@ -140,17 +139,17 @@ pub(crate) fn free(export: &'static str, address: PVOID, tag: u32) {
 
 /// True when `from..from + octets` lies inside one allocation.
 pub(crate) fn contains(from: usize, octets: usize) -> bool {
-    let pool = lock(&POOL);
+    let pool = POOL.lock();
     let block = pool.blocks.range(..=from).next_back();
     block.is_some_and(|(at, block)| from + octets <= at + block.octets)
 }
 
 pub(crate) fn reset() {
-    *lock(&POOL) = Pool::default();
+    *POOL.lock() = Pool::default();
 }
 
 pub(crate) fn enter(ledger: &mut Ledger) {
-    let pool = lock(&POOL);
+    let pool = POOL.lock();
     for (tag, (count, octets, peak)) in &pool.tags {
         let left = pool.blocks.values().filter(|block| block.tag == *tag);
         let sites = left.take(4).map(|block| format!("{} ({} octets)", block.site, block.octets));

@@ -1,6 +1,6 @@
 //! System threads, and references to them.
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use nt_sys::ke::KEVENT;
 use nt_sys::ntdef::{
@@ -11,7 +11,6 @@ use nt_sys::ps::KSTART_ROUTINE;
 
 use super::event;
 use super::handle::{self, Target};
-use super::lock;
 use crate::ledger::{Ledger, Register};
 use crate::processor::{self, Context, require_irql};
 use crate::sim::freedom::Freedom;
@@ -150,16 +149,16 @@ pub unsafe extern "win64" fn KeSetPriorityThread(thread: PVOID, priority: i32) -
     if !(1..=31).contains(&priority) {
         violation(Rule::Flags, export, "the priority", priority, None);
     }
-    lock(&PRIORITIES).insert(thread.addr(), priority).unwrap_or(PRIORITY)
+    PRIORITIES.lock().insert(thread.addr(), priority).unwrap_or(PRIORITY)
 }
 
 /// The priorities that threads were given.
 pub(crate) fn priorities() -> Vec<i32> {
-    lock(&PRIORITIES).values().copied().collect()
+    PRIORITIES.lock().values().copied().collect()
 }
 
 pub(crate) fn reset() {
-    lock(&PRIORITIES).clear();
+    PRIORITIES.lock().clear();
     THREADS.clear();
     REFERENCES.clear();
 }

@@ -1,6 +1,5 @@
 //! System time and processors.
-use std::sync::LazyLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nt_sys::ke::PROCESSOR_NUMBER;
 use nt_sys::ntdef::LARGE_INTEGER;
@@ -15,18 +14,20 @@ const UNIX_EPOCH_TICKS: u64 = 116_444_736_000_000_000;
 /// When a simulated machine starts: 2024-01-01, 100 ns since 1970.
 const SIMULATED_START: u64 = 1_704_067_200 * 10_000_000;
 
-/// Some moment before the machine started.
-fn started() -> Instant {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    *START
+/// Nanoseconds since this computer started.
+fn nanoseconds() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writable; this clock exists on every Linux, so the call does not fail.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
 }
 
-/// 100 ns since that moment.
+/// 100 ns since the machine started.
 pub(crate) fn now() -> u64 {
     if world::is_on() {
         return world::with(|world| world.now());
     }
-    u64::try_from(started().elapsed().as_nanos() / 100).unwrap_or(u64::MAX)
+    nanoseconds() / 100
 }
 
 /// 100 ns since 1970.
@@ -70,11 +71,8 @@ pub unsafe extern "win64" fn KeQueryPerformanceCounter(
     frequency: *mut LARGE_INTEGER,
 ) -> LARGE_INTEGER {
     actor::simple_export_called();
-    let (count, per_second) = if world::is_on() {
-        (now(), 10_000_000)
-    } else {
-        (u64::try_from(started().elapsed().as_nanos()).unwrap_or(u64::MAX), 1_000_000_000)
-    };
+    let (count, per_second) =
+        if world::is_on() { (now(), 10_000_000) } else { (nanoseconds(), 1_000_000_000) };
     if !frequency.is_null() {
         // SAFETY: the caller's.
         unsafe { frequency.write(LARGE_INTEGER { QuadPart: per_second }) };
@@ -98,13 +96,34 @@ pub unsafe extern "win64" fn KeQueryActiveProcessorCountEx(_group: u16) -> u32 {
 /// `number` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeGetCurrentProcessorNumberEx(number: *mut PROCESSOR_NUMBER) -> u32 {
-    let _return = AtReturn;
-    actor::simple_export_called();
-    let index = sim::current_processor().unwrap_or_else(processor::index);
+    // Called for every request: see the lists in `lookaside`.
+    if world::is_on() {
+        // SAFETY: the caller's.
+        return unsafe { current_processor_simulated(number) };
+    }
+    // SAFETY: the caller's.
+    unsafe { write_number(number, processor::index()) }
+}
+
+/// # Safety
+/// As of [`KeGetCurrentProcessorNumberEx`].
+#[inline]
+unsafe fn write_number(number: *mut PROCESSOR_NUMBER, index: usize) -> u32 {
     if !number.is_null() {
         let value = PROCESSOR_NUMBER { Group: 0, Number: index as u8, Reserved: 0 };
         // SAFETY: the caller's.
         unsafe { number.write(value) };
     }
     index as u32
+}
+
+nt_sys::kernel_fn! {
+    #[cold]
+    unsafe fn current_processor_simulated(number: *mut PROCESSOR_NUMBER) -> u32 {
+        let _return = AtReturn;
+        actor::simple_export_called();
+        let index = sim::current_processor().unwrap_or_else(processor::index);
+        // SAFETY: the caller's.
+        unsafe { write_number(number, index) }
+    }
 }

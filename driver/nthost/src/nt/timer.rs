@@ -1,10 +1,9 @@
 //! Timers and their DPCs: all on processor 0, or, simulated, on any.
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 use nt_sys::ke::{KDEFERRED_ROUTINE, KDPC, KTIMER};
 use nt_sys::ntdef::{BOOLEAN, DISPATCH_LEVEL, LARGE_INTEGER, PVOID};
 
-use super::lock;
 use super::time::now;
 use crate::ledger::Register;
 use crate::processor::{self, Task, require_irql};
@@ -90,7 +89,7 @@ pub unsafe extern "win64" fn KeSetTimerEx(
         due: now() + due.unsigned_abs(),
         period: u64::from(period.max(0).cast_unsigned()) * 10_000,
     };
-    let mut queue = lock(&QUEUE);
+    let mut queue = QUEUE.lock();
     let before = queue.len();
     queue.retain(|armed| armed.timer != timer.addr());
     let was_armed = queue.len() < before;
@@ -110,7 +109,7 @@ pub unsafe extern "win64" fn KeSetTimerEx(
 #[unsafe(no_mangle)]
 pub unsafe extern "win64" fn KeCancelTimer(timer: *mut KTIMER) -> BOOLEAN {
     require_irql("KeCancelTimer", DISPATCH_LEVEL);
-    let mut queue = lock(&QUEUE);
+    let mut queue = QUEUE.lock();
     let at = queue.iter().position(|armed| armed.timer == timer.addr());
     let armed = at.map(|at| queue.swap_remove(at));
     drop(queue);
@@ -144,13 +143,13 @@ pub unsafe extern "win64" fn KeFlushQueuedDpcs() {
 
 /// When the next timer is due.
 pub(crate) fn next_due() -> Option<u64> {
-    lock(&QUEUE).iter().map(|armed| armed.due).min()
+    QUEUE.lock().iter().map(|armed| armed.due).min()
 }
 
 /// Takes the timers that are due: the addresses of their DPCs.
 pub(crate) fn expire(now: u64) -> Vec<usize> {
     let mut dpcs = Vec::new();
-    let mut queue = lock(&QUEUE);
+    let mut queue = QUEUE.lock();
     queue.retain_mut(|armed| {
         if armed.due > now {
             return true;
@@ -175,13 +174,15 @@ pub(crate) fn run(dpc: usize) {
     let fields = unsafe { &*dpc };
     let (routine, context) = (fields.DeferredRoutine, fields.DeferredContext);
     if let Some(routine) = routine {
-        let _frame = processor::enter("timer DPC", DISPATCH_LEVEL);
-        // SAFETY: as given by the driver.
-        unsafe { routine(dpc, context, core::ptr::null_mut(), core::ptr::null_mut()) };
+        let nothing = core::ptr::null_mut();
+        processor::run("timer DPC", DISPATCH_LEVEL, || {
+            // SAFETY: as given by the driver.
+            unsafe { routine(dpc, context, nothing, nothing) };
+        });
     }
 }
 
 pub(crate) fn reset() {
-    lock(&QUEUE).clear();
+    QUEUE.lock().clear();
     ARMED.clear();
 }

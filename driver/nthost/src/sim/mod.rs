@@ -302,6 +302,7 @@ fn simulated_event_begins(socket: usize, name: &'static str, number: u64) {
 }
 
 /// It has returned.
+#[inline]
 pub(crate) fn event_ends(socket: usize) {
     if world::is_on() {
         with(|world| world.ended(socket));

@@ -4,7 +4,7 @@ use nt_sys::wsk::WSK_INSPECT_ID;
 use super::completion::Completion;
 use super::freedom::Freedom;
 use super::network::{Port, PortId};
-use super::world::{World, with};
+use super::world::{self, World, with};
 use super::{connection, fault};
 use crate::nt::timer;
 use crate::transport::Stream;
@@ -293,8 +293,14 @@ pub(crate) fn number_of(stream: &Stream) -> u64 {
     }
 }
 
-/// A fault that only this connection has.
+/// A fault that only this connection has; never where nothing is simulated.
+#[inline]
 pub(crate) fn fails_for(number: u64, export: &'static str, freedom: Freedom) -> bool {
+    world::is_on() && simulated_fails_for(number, export, freedom)
+}
+
+#[cold]
+fn simulated_fails_for(number: u64, export: &'static str, freedom: Freedom) -> bool {
     let Some(port) = port_of(number) else { return false };
     let fails = fault::fails_alone(export, freedom);
     if fails {

@@ -14,7 +14,6 @@ use super::listener::Listener;
 use super::{registration, slots};
 use crate::host::state;
 use crate::live::{address, listening};
-use crate::nt::lock;
 use crate::processor;
 use crate::sim::{self, work, world};
 use crate::transport::Stream;
@@ -78,7 +77,7 @@ impl Listener {
             Self::attach(connection, processor);
             return;
         }
-        let mut shared = lock(&connection.shared);
+        let mut shared = connection.shared.lock();
         let refused = core::mem::take(&mut *shared);
         connection.set_life(Life::Closed, &mut shared);
         drop(shared);
@@ -102,7 +101,7 @@ impl Listener {
         connection.number.store(work::number_of(&stream), Ordering::Relaxed);
         connection.home.store(u32::try_from(processor).unwrap_or(0), Ordering::Relaxed);
         connection.set_client(0, 0);
-        let mut shared = lock(&connection.shared);
+        let mut shared = connection.shared.lock();
         *shared = Shared { stream: Some(stream), inspect_id, remote, local, ..Shared::default() };
         connection.set_life(Life::Open, &mut shared);
         connection
@@ -113,7 +112,7 @@ impl Listener {
         if world::is_on() {
             return sim::connection::attach(connection);
         }
-        let mut shared = lock(&connection.shared);
+        let mut shared = connection.shared.lock();
         let Some(Stream::Live(file)) = &shared.stream else { return };
         let unsent = !shared.sends.is_empty();
         if state().processor(processor).watch(connection, file, unsent).is_err() {
@@ -127,20 +126,20 @@ impl Listener {
     pub(crate) fn tell_lost(&self) {
         let export = "WskAcceptEvent";
         if !Listener::has_events() {
-            lock(&self.shared).lost_at = Some(Site::here("WskAccept"));
+            self.shared.lock().lost_at = Some(Site::here("WskAccept"));
             return self.end_accepts(STATUS_FILE_FORCED_CLOSED);
         }
         let Some(event) = self.client().WskAcceptEvent else { return };
         let (mut local, mut remote) = (self.local(), SOCKADDR::default());
         let (mut context, mut table) = (core::ptr::null_mut(), core::ptr::null());
         let socket = core::ptr::null_mut();
-        let (frame, flags) = processor::enter_event(export);
         let (context, table) = (&raw mut context, &raw mut table);
         let (local, remote) = (&raw mut local, &raw mut remote);
-        // SAFETY: the client's callback with its context; everything is valid for the call.
-        let status = unsafe { event(self.context(), flags, local, remote, socket, context, table) };
-        drop(frame);
-        lock(&self.shared).lost_at = Some(Site::here(export));
+        let status = processor::run_event(export, |flags| {
+            // SAFETY: the client's callback with its context; everything is valid for the call.
+            unsafe { event(self.context(), flags, local, remote, socket, context, table) }
+        });
+        self.shared.lock().lost_at = Some(Site::here(export));
         if status != STATUS_REQUEST_NOT_ACCEPTED {
             let detail = format!("{status:#x} for no socket");
             violation(Rule::AcceptResult, export, "its result", detail, None);
@@ -157,20 +156,13 @@ impl Listener {
         let mut context = core::ptr::null_mut();
         let mut table = core::ptr::null();
         sim::event_begins(self.address(), export, connection.number());
-        let (frame, flags) = processor::enter_event(export);
-        // SAFETY: the client's callback with its context; everything is valid for the call.
-        let status = unsafe {
-            event(
-                self.context(),
-                flags,
-                &raw mut local,
-                &raw mut remote,
-                connection.pointer(),
-                &raw mut context,
-                &raw mut table,
-            )
-        };
-        drop(frame);
+        let (local, remote) = (&raw mut local, &raw mut remote);
+        let (to_context, to_table) = (&raw mut context, &raw mut table);
+        let socket = connection.pointer();
+        let status = processor::run_event(export, |flags| {
+            // SAFETY: the client's callback with its context; everything is valid for the call.
+            unsafe { event(self.context(), flags, local, remote, socket, to_context, to_table) }
+        });
         sim::event_ends(self.address());
         match status {
             STATUS_SUCCESS => {}

@@ -16,7 +16,7 @@ use super::complete;
 use super::connection::{Connection, SendIrp};
 use super::listener::{self, Listener};
 use super::registration;
-use crate::nt::{irp, lock};
+use crate::nt::irp;
 use crate::sim::freedom::Freedom;
 use crate::sim::interrupt::AtReturn;
 use crate::sim::{fault, work, world};
@@ -76,7 +76,7 @@ kernel_fn! {
         if fault::fails(export, Freedom::CallFailed) {
             return complete(listener.address(), export, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
         }
-        lock(&listener.shared).accepts.push_back(PendingAccept {
+        listener.shared.lock().accepts.push_back(PendingAccept {
             irp: SendIrp(irp),
             context: context.expose_provenance(),
             table: table.expose_provenance(),
@@ -96,7 +96,7 @@ impl Listener {
         stream: Stream,
         remote: SocketAddr,
     ) {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         if shared.backlog.len() < BACKLOG_MAX {
             shared.backlog.push_back(Waiting { processor, stream, remote });
         } else {
@@ -109,7 +109,7 @@ impl Listener {
     /// Brings what waits for each other together.
     fn match_accepts(&'static self) {
         loop {
-            let mut shared = lock(&self.shared);
+            let mut shared = self.shared.lock();
             if shared.accepts.is_empty() || shared.backlog.is_empty() {
                 return;
             }
@@ -145,7 +145,7 @@ impl Listener {
 
     /// Nothing is accepted any more.
     pub(super) fn end_accepts(&self, status: NTSTATUS) {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         let accepts = core::mem::take(&mut shared.accepts);
         let backlog = core::mem::take(&mut shared.backlog);
         drop(shared);
@@ -185,7 +185,7 @@ impl Connection {
     pub(super) fn receive_by_irp(&'static self, buffer: &WSK_BUF, irp: *mut IRP) {
         let (to, octets) = target(buffer);
         let receive = PendingReceive { irp: SendIrp(irp), to, octets };
-        lock(&self.shared).receives.push_back(receive);
+        self.shared.lock().receives.push_back(receive);
         if world::is_on() {
             self.look();
         } else {
@@ -204,7 +204,7 @@ impl Connection {
     }
 
     fn next_received(&self) -> Option<(PendingReceive, NTSTATUS, usize)> {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         let shared = &mut *shared;
         if !self.is_open() {
             return None;
@@ -243,7 +243,7 @@ impl Connection {
 
     /// The socket closes.
     pub(super) fn cancel_receives(&self) {
-        let receives = core::mem::take(&mut lock(&self.shared).receives);
+        let receives = core::mem::take(&mut self.shared.lock().receives);
         for receive in receives {
             complete(self.address(), "WskReceive", receive.irp.0, STATUS_CANCELLED, 0);
         }

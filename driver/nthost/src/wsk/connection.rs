@@ -1,7 +1,7 @@
 //! A connection socket: its state, and the functions of its dispatch table.
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
 
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
@@ -19,7 +19,7 @@ use nt_sys::wsk::{
 use super::send::PendingSend;
 use super::{complete, slots};
 use crate::host::state;
-use crate::nt::{irp, lock};
+use crate::nt::irp;
 use crate::processor::{self, Task, require_irql};
 use crate::sim::freedom::Freedom;
 use crate::sim::interrupt::AtReturn;
@@ -189,7 +189,7 @@ pub(super) fn enter_call(export: &'static str, socket: *mut WSK_SOCKET) -> Call 
 
 #[cold]
 fn called_when_closed(export: &'static str, connection: &'static Connection) -> ! {
-    let site = lock(&connection.shared).closed_at;
+    let site = connection.shared.lock().closed_at;
     let object = format!("connection socket {:p}", connection.pointer());
     let detail = format!("it is {:?}", connection.life());
     violation(Rule::CallDuringClose, export, object, detail, site)
@@ -280,7 +280,7 @@ impl Connection {
     /// What there is to be done for it.
     pub(crate) fn standing(&self) -> Standing {
         let by_irp = self.client().1.is_null();
-        let shared = lock(&self.shared);
+        let shared = self.shared.lock();
         Standing {
             open: self.is_open(),
             closing: self.life() == Life::Closing,
@@ -299,7 +299,7 @@ impl Connection {
     /// Ends everything at once: sends fail, the peer will see a reset.
     pub(super) fn abort_sends(&self, export: &'static str, status: NTSTATUS) {
         loop {
-            let mut shared = lock(&self.shared);
+            let mut shared = self.shared.lock();
             let send = shared.sends.pop_front();
             let waiting = if send.is_some() {
                 None
@@ -317,7 +317,7 @@ impl Connection {
 
     /// Sends are all out: a waiting disconnect can end our side.
     pub(super) fn sends_done(&self) {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         if !shared.sends.is_empty() {
             return;
         }
@@ -337,7 +337,7 @@ impl Connection {
     /// On the home processor, outside every callback of this socket: the close, when asked for.
     /// True when the socket is gone.
     pub(crate) fn finish_close(&'static self) -> bool {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         let life = self.life();
         if life != Life::Closing || shared.is_in_event() {
             return life == Life::Closed;
@@ -360,7 +360,7 @@ impl Connection {
         drop(shared);
         self.abort_sends("WskCloseSocket", STATUS_CANCELLED);
         self.cancel_receives();
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         // A provider that cannot end one side has no other end than the close.
         let write_ended = shared.write_ended || state().irp_only;
         let orderly = (shared.read_ended || state().irp_only) && write_ended && !shared.reset;
@@ -399,7 +399,7 @@ kernel_fn! {
         if connection.client().1.is_null() {
             work::closes_unused(connection.number());
         }
-        let mut shared = lock(&connection.shared);
+        let mut shared = connection.shared.lock();
         connection.set_life(Life::Closing, &mut shared);
         shared.closed_at = Some(Site::here(export));
         shared.close = Some(SendIrp(irp));
@@ -441,9 +441,9 @@ kernel_fn! {
                 let object = format!("connection socket {socket:p}");
                 violation(Rule::AbortiveBuffer, export, object, "a buffer", None);
             }
-            lock(&connection.shared).reset = true;
+            connection.shared.lock().reset = true;
             connection.abort_sends(export, STATUS_CANCELLED);
-            if let Some(stream) = &lock(&connection.shared).stream {
+            if let Some(stream) = &connection.shared.lock().stream {
                 stream.reset();
             }
             return complete(connection.address(), export, irp, STATUS_SUCCESS, 0);
@@ -452,7 +452,7 @@ kernel_fn! {
             // Legal in WSK; no driver here sends its last octets this way.
             return complete(connection.address(), export, irp, STATUS_NOT_SUPPORTED, 0);
         }
-        let mut shared = lock(&connection.shared);
+        let mut shared = connection.shared.lock();
         let refused = if shared.reset {
             Some(STATUS_CONNECTION_RESET)
         } else if shared.write_ended || shared.disconnect.is_some() {
@@ -491,7 +491,7 @@ kernel_fn! {
             let detail = format!("request {request}, code {code:#x}");
             violation(Rule::Flags, export, format!("connection socket {socket:p}"), detail, None);
         }
-        let Some(id) = lock(&call.0.shared).inspect_id else {
+        let Some(id) = call.0.shared.lock().inspect_id else {
             return STATUS_INVALID_DEVICE_REQUEST;
         };
         if work::fails_for(call.0.number(), export, Freedom::CallFailed) {
@@ -517,7 +517,7 @@ fn get_address(
 ) -> NTSTATUS {
     let call = enter_call(export, socket);
     irp::submit(export, irp);
-    let value = which(&lock(&call.0.shared));
+    let value = which(&call.0.shared.lock());
     // SAFETY: the caller's: room for an address.
     unsafe { address.write_unaligned(value) };
     complete(call.0.address(), export, irp, STATUS_SUCCESS, 0)

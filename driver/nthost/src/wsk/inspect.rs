@@ -9,7 +9,6 @@ use rustix::event::epoll::EventFlags;
 
 use super::listener::{self, Listener};
 use crate::host::state;
-use crate::nt::lock;
 use crate::processor::{self, Task};
 use crate::sim::freedom::Freedom;
 use crate::sim::{self, work, world};
@@ -76,11 +75,11 @@ impl Listener {
         // The key says nothing; on a simulated machine it is the same in every run.
         let key = if world::is_on() { 0x1000 } else { self.address() };
         let id = WSK_INSPECT_ID { Key: key, SerialNumber: serial };
-        lock(&self.shared).requests.inspecting.push((id, None));
+        self.shared.lock().requests.inspecting.push((id, None));
         work::asks(&stream);
         let action = self.inspect(remote, id);
         work::answered(&stream, action != WskInspectReject);
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         let early = shared.requests.inspected(id);
         let request = Request { id, stream, remote, home };
         match (action, early) {
@@ -145,17 +144,17 @@ impl Listener {
         };
         let mut local = self.local();
         sim::event_begins(self.address(), export, 0);
-        let (frame, _) = processor::enter_event(export);
-        // SAFETY: the client's callback with its context; what is passed is valid for the call.
-        let action = unsafe { event(self.context(), &raw mut local, remote, id) };
-        drop(frame);
+        let action = processor::run_event(export, |_| {
+            // SAFETY: the client's callback with its context; what is passed is valid for the call.
+            unsafe { event(self.context(), &raw mut local, remote, id) }
+        });
         sim::event_ends(self.address());
         action
     }
 
     /// WskInspectComplete: the client decided on a request that it pends.
     pub(super) fn inspect_completed(&'static self, id: WSK_INSPECT_ID, accept: bool) {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         let requests = &mut shared.requests;
         let mut running = requests.inspecting.iter_mut();
         if let Some((_, early)) = running.find(|(known, early)| *known == id && early.is_none()) {
@@ -199,7 +198,7 @@ impl Listener {
 
     /// True when the request is this listener's.
     fn abort_if_gone(&'static self, serial: u32, flags: EventFlags) -> bool {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         let requests = &mut shared.requests;
         let mut pended = requests.pended.iter();
         let Some(at) = pended.position(|pended| pended.id.SerialNumber == serial) else {
@@ -219,7 +218,7 @@ impl Listener {
     /// Aborts the pended requests whose peers have given up. On a simulated processor.
     pub(crate) fn abort_ended(&self) {
         loop {
-            let mut shared = lock(&self.shared);
+            let mut shared = self.shared.lock();
             let requests = &mut shared.requests;
             let mut pended = requests.pended.iter();
             let Some(at) = pended.position(|pended| pended.stream.is_at_end()) else { return };
@@ -232,7 +231,7 @@ impl Listener {
 
     /// Aborts a request if it is still pended.
     pub(crate) fn abort_pended(&self, id: WSK_INSPECT_ID) {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         let requests = &mut shared.requests;
         let Some(at) = requests.pended.iter().position(|pended| pended.id == id) else { return };
         let request = requests.pended.remove(at);
@@ -243,14 +242,14 @@ impl Listener {
 
     /// A request that the client wanted, or had pended, dies.
     pub(crate) fn abort_admitted(&self, request: Request) {
-        lock(&self.shared).requests.remember_aborted(request.id);
+        self.shared.lock().requests.remember_aborted(request.id);
         self.abort(request);
     }
 
     /// The listener closes: requests that are pended die, with or without a word. True when there
     /// were any, or a WskAccept.
     pub(crate) fn cancel_requests(&self) -> bool {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         let pended = core::mem::take(&mut shared.requests.pended);
         let accepts = !shared.accepts.is_empty() || !shared.backlog.is_empty();
         drop(shared);
@@ -270,10 +269,10 @@ impl Listener {
             violation(Rule::AcceptOutputs, export, "its callback", "none", None);
         };
         sim::event_begins(self.address(), export, 0);
-        let (frame, _) = processor::enter_event(export);
-        // SAFETY: the client's callback with its context; the ID is valid for the call.
-        let status = unsafe { event(self.context(), &raw mut request.id) };
-        drop(frame);
+        let status = processor::run_event(export, |_| {
+            // SAFETY: the client's callback with its context; the ID is valid for the call.
+            unsafe { event(self.context(), &raw mut request.id) }
+        });
         sim::event_ends(self.address());
         work::answered(&request.stream, false);
         if status != STATUS_SUCCESS {

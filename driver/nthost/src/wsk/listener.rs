@@ -2,8 +2,8 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
 
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
@@ -17,13 +17,14 @@ use nt_sys::wsk::{
     SOL_SOCKET, WSK_CLIENT_LISTEN_DISPATCH, WSK_INSPECT_ID, WSK_PROVIDER_BASIC_DISPATCH,
     WSK_PROVIDER_LISTEN_DISPATCH, WSK_SOCKET, WskInspectAccept, WskInspectReject, WskSetOption,
 };
+use parking_lot::Mutex;
 
 use super::complete;
 use super::connection::SendIrp;
 use crate::host::state;
 use crate::ledger::Register;
 use crate::live::{address, listening};
-use crate::nt::{irp, lock};
+use crate::nt::irp;
 use crate::processor::{Task, require_irql};
 use crate::sim::freedom::Freedom;
 use crate::sim::{fault, work, world};
@@ -104,19 +105,19 @@ pub(super) fn create(
     }));
     let address = core::ptr::from_ref(listener);
     LISTENERS.add(address.addr(), Site::here("WskSocket"));
-    lock(&OPEN).push(listener);
+    OPEN.lock().push(listener);
     address.cast_mut().cast()
 }
 
 /// Listeners that are not closed.
 pub(super) fn open() -> Vec<&'static Listener> {
-    lock(&OPEN).clone()
+    OPEN.lock().clone()
 }
 
 /// The transport under the bound listeners goes away.
 pub(crate) fn lose() {
     for listener in open() {
-        let mut shared = lock(&listener.shared);
+        let mut shared = listener.shared.lock();
         shared.file = None;
         if !std::mem::take(&mut shared.bound) {
             continue;
@@ -132,8 +133,8 @@ pub(crate) fn lose() {
 
 /// Addresses that are bound.
 pub(crate) fn addresses() -> Vec<SocketAddr> {
-    let open = lock(&OPEN);
-    let bound = open.iter().filter(|listener| lock(&listener.shared).bound);
+    let open = OPEN.lock();
+    let bound = open.iter().filter(|listener| listener.shared.lock().bound);
     bound.map(|listener| address::from_sockaddr(&listener.local())).collect()
 }
 
@@ -141,11 +142,11 @@ pub(super) fn enter_call(export: &'static str, socket: *mut WSK_SOCKET) -> &'sta
     require_irql(export, DISPATCH_LEVEL);
     // SAFETY: listeners are never freed, and the client gets no other sockets of this category.
     let listener: &'static Listener = unsafe { &*socket.cast::<Listener>() };
-    if !LISTENERS.contains(socket.addr()) || lock(&listener.shared).close.is_some() {
-        let site = lock(&listener.shared).closed_at;
+    if !LISTENERS.contains(socket.addr()) || listener.shared.lock().close.is_some() {
+        let site = listener.shared.lock().closed_at;
         violation(Rule::CallDuringClose, export, format!("listener {socket:p}"), "closed", site);
     }
-    let lost = lock(&listener.shared).lost_at;
+    let lost = listener.shared.lock().lost_at;
     // On a simulated machine the call may have crossed the event that said so: it fails.
     // By IRP nothing has said so before a WskAccept fails.
     let told = lost.is_some() && Listener::has_events();
@@ -187,25 +188,25 @@ impl Listener {
 
     /// Bound, and neither closed nor dead.
     pub(crate) fn listens(&self) -> bool {
-        let shared = lock(&self.shared);
+        let shared = self.shared.lock();
         shared.bound && shared.close.is_none() && shared.lost_at.is_none()
     }
 
     /// It is dead from now on; the client is told next.
     pub(crate) fn lose_now(&self) {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         shared.bound = false;
         shared.lost_at = Some(Site::here("WSK"));
     }
 
     /// What calls on a listener that is dead come to.
     pub(super) fn lost(&self) -> Option<NTSTATUS> {
-        lock(&self.shared).lost_at.map(|_| STATUS_FILE_FORCED_CLOSED)
+        self.shared.lock().lost_at.map(|_| STATUS_FILE_FORCED_CLOSED)
     }
 
     /// Uses the file, if there is one.
     pub(crate) fn with_file(&self, f: impl FnOnce(&OwnedFd)) {
-        if let Some(file) = &lock(&self.shared).file {
+        if let Some(file) = &self.shared.lock().file {
             f(file);
         }
     }
@@ -218,7 +219,7 @@ impl Listener {
     }
 
     pub(crate) fn finish_close(&'static self) {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         let close = shared.close.take();
         let requests = core::mem::take(&mut shared.requests);
         shared.file = None;
@@ -227,7 +228,7 @@ impl Listener {
         requests.cancel();
         self.cancel_accepts();
         LISTENERS.remove(self.pointer().addr());
-        lock(&OPEN).retain(|open| !core::ptr::eq(*open, self));
+        OPEN.lock().retain(|open| !core::ptr::eq(*open, self));
         if let Some(close) = close {
             complete(self.address(), "WskCloseSocket", close.0, STATUS_SUCCESS, 0);
         }
@@ -239,7 +240,7 @@ kernel_fn! {
         let export = "WskCloseSocket";
         let listener = enter_call(export, socket);
         irp::submit(export, irp);
-        let mut shared = lock(&listener.shared);
+        let mut shared = listener.shared.lock();
         shared.close = Some(SendIrp(irp));
         shared.closed_at = Some(Site::here(export));
         drop(shared);
@@ -272,7 +273,7 @@ kernel_fn! {
         }
         // SAFETY: the size says that it is a ULONG.
         let value = unsafe { input.cast::<u32>().read_unaligned() };
-        let mut shared = lock(&listener.shared);
+        let mut shared = listener.shared.lock();
         if shared.bound {
             drop(shared);
             let detail = format!("option {code:#x} after bind");
@@ -311,7 +312,7 @@ kernel_fn! {
         irp::submit(export, irp);
         // SAFETY: the caller's: an address of the socket's family.
         let wanted = unsafe { address::read(address) };
-        let shared = lock(&listener.shared);
+        let shared = listener.shared.lock();
         if shared.bound || wanted.is_ipv6() != (listener.family == AF_INET6) {
             drop(shared);
             return complete(listener.address(), export, irp, STATUS_INVALID_DEVICE_STATE, 0);
@@ -337,7 +338,7 @@ impl Listener {
             Err(error) => return listening::status_of(&error),
         };
         self.local.get_or_init(|| address::to_sockaddr(local));
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         shared.file = Some(file);
         shared.bound = true;
         drop(shared);
@@ -356,7 +357,7 @@ impl Listener {
             local.set_port(SIMULATED_PORT);
         }
         self.local.get_or_init(|| address::to_sockaddr(local));
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         shared.bound = true;
         drop(shared);
         work::listens(self);
@@ -391,7 +392,7 @@ kernel_fn! {
         let export = "WskGetLocalAddress";
         let listener = enter_call(export, socket);
         irp::submit(export, irp);
-        let (bound, local) = (lock(&listener.shared).bound, listener.local());
+        let (bound, local) = (listener.shared.lock().bound, listener.local());
         // SAFETY: the caller's: room for an address.
         unsafe { address.write_unaligned(local) };
         let failed = fault::fails(export, Freedom::CallFailed);
@@ -402,5 +403,5 @@ kernel_fn! {
 
 pub(super) fn reset() {
     LISTENERS.clear();
-    lock(&OPEN).clear();
+    OPEN.lock().clear();
 }

@@ -14,9 +14,26 @@ use nt_sys::io::IRP;
 use nt_sys::ntdef::{NTSTATUS, STATUS_PENDING};
 
 use crate::ledger::{Item, Ledger};
-use crate::nt::irp;
+use crate::nt::irp::{self, Given};
 use crate::sim::completion::Completion;
 use crate::sim::world;
+
+/// As [`complete`], of an IRP that its call has not kept.
+#[allow(clippy::inline_always, reason = "of every send")]
+#[inline(always)]
+pub(crate) fn give_back(
+    socket: usize,
+    given: Given,
+    status: NTSTATUS,
+    information: usize,
+) -> NTSTATUS {
+    if world::is_on() {
+        let export = given.export();
+        return complete(socket, export, given.keep(), status, information);
+    }
+    given.complete(status, information);
+    STATUS_PENDING
+}
 
 /// Gives the IRP of a call on `socket` (0 for none) back: now, or, simulated, when the seed says
 /// so. What the call may return: nothing that a client could take for the result.

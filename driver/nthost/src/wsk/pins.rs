@@ -1,11 +1,10 @@
 //! Memory of sends in flight: the driver may not free it (rule 20).
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nt_sys::mm::MDL;
 
-use crate::nt::lock;
 use crate::verifier::{Rule, Site, violation};
 
 /// First octet, and the number of the send: several may have the same memory.
@@ -26,7 +25,7 @@ impl Pins {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let site = Site::here(export);
         let mut keys = Vec::new();
-        let mut pinned = lock(&PINNED);
+        let mut pinned = PINNED.lock();
         while !mdl.is_null() {
             // SAFETY: the caller's.
             let fields = unsafe { &*mdl };
@@ -43,7 +42,7 @@ impl Pins {
 
 impl Drop for Pins {
     fn drop(&mut self) {
-        let mut pinned = lock(&PINNED);
+        let mut pinned = PINNED.lock();
         for key in &self.0 {
             pinned.remove(key);
         }
@@ -53,7 +52,7 @@ impl Drop for Pins {
 /// Reports memory of a send in flight inside `from..to`, which the driver is about to free. An
 /// MDL and what it describes lie in one allocation each, so they begin inside it.
 pub(crate) fn check_not_pinned(export: &'static str, from: usize, to: usize) {
-    let pinned = lock(&PINNED);
+    let pinned = PINNED.lock();
     let found = pinned.range((from, 0)..(to, 0)).next().map(|((at, _), site)| (*at, *site));
     drop(pinned);
     if let Some((at, site)) = found {
@@ -63,5 +62,5 @@ pub(crate) fn check_not_pinned(export: &'static str, from: usize, to: usize) {
 }
 
 pub(super) fn reset() {
-    lock(&PINNED).clear();
+    PINNED.lock().clear();
 }

@@ -1,21 +1,23 @@
 //! WskReceive, and the events of arriving octets and ends.
-use std::sync::MutexGuard;
+use parking_lot::MutexGuard;
 
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::ntdef::{
-    NTSTATUS, STATUS_CONNECTION_RESET, STATUS_DATA_NOT_ACCEPTED, STATUS_FILE_FORCED_CLOSED,
-    STATUS_INSUFFICIENT_RESOURCES, STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
-    status_name,
+    DISPATCH_LEVEL, NTSTATUS, STATUS_CONNECTION_RESET, STATUS_DATA_NOT_ACCEPTED,
+    STATUS_FILE_FORCED_CLOSED, STATUS_INSUFFICIENT_RESOURCES, STATUS_NOT_SUPPORTED, STATUS_PENDING,
+    STATUS_SUCCESS, status_name,
 };
-use nt_sys::wsk::{WSK_BUF, WSK_DATA_INDICATION, WSK_FLAG_ABORTIVE, WSK_SOCKET};
+use nt_sys::wsk::{
+    WSK_BUF, WSK_DATA_INDICATION, WSK_FLAG_ABORTIVE, WSK_FLAG_AT_DISPATCH_LEVEL, WSK_SOCKET,
+};
 use rustix::event::epoll::EventFlags;
 
 use super::complete;
 use super::connection::{Connection, Shared, enter_call};
 use crate::live::buffer::ReceiveBuffer;
-use crate::nt::{irp, lock};
-use crate::processor::{self, Frame};
+use crate::nt::irp;
+use crate::processor;
 use crate::sim::freedom::Freedom;
 use crate::sim::interrupt::AtReturn;
 use crate::sim::{self, work};
@@ -50,7 +52,7 @@ kernel_fn! {
         if work::fails_for(call.0.number(), export, Freedom::ReceiveFailed) {
             return complete(call.0.address(), export, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
         }
-        let mut shared = lock(&call.0.shared);
+        let mut shared = call.0.shared.lock();
         if shared.receiving {
             // The documentation does not say whether one that comes so early is heard.
             shared.restart_early = !sim::takes(Freedom::RestartLost);
@@ -72,6 +74,11 @@ enum Next {
 }
 
 impl Shared {
+    /// False when the next is [`Next::Nothing`], without a look at the transport.
+    fn has_next(&self) -> bool {
+        self.readable || self.reset || self.read_ended || !self.withheld.is_empty()
+    }
+
     /// Of an open socket.
     fn next(&mut self, buffer: &mut ReceiveBuffer) -> Next {
         if self.reset && !self.end_told {
@@ -117,7 +124,7 @@ impl Shared {
 impl Connection {
     /// The transport says that something changed. On the home processor.
     pub(crate) fn ready(&'static self, flags: EventFlags, buffer: &mut ReceiveBuffer) {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         if !self.is_open() {
             drop(shared);
             self.finish_close();
@@ -131,7 +138,7 @@ impl Connection {
         if flags.contains(EventFlags::OUT) && !shared.sends.is_empty() {
             drop(shared);
             self.flush();
-            shared = lock(&self.shared);
+            shared = self.shared.lock();
         }
         self.read(shared, buffer);
     }
@@ -139,7 +146,7 @@ impl Connection {
     /// Something was left to do on the home processor.
     pub(crate) fn at_home(&'static self, buffer: &mut ReceiveBuffer) {
         if !self.finish_close() {
-            self.read(lock(&self.shared), buffer);
+            self.read(self.shared.lock(), buffer);
         }
     }
 
@@ -161,19 +168,22 @@ impl Connection {
                 Next::Ended => {
                     drop(shared);
                     self.tell_end(0);
-                    lock(&self.shared)
+                    self.shared.lock()
                 }
                 Next::Reset => {
                     drop(shared);
                     self.abort_sends("WskSend", STATUS_CONNECTION_RESET);
                     self.tell_end(WSK_FLAG_ABORTIVE);
-                    lock(&self.shared)
+                    self.shared.lock()
                 }
                 Next::Nothing => return,
             };
             if !self.is_open() {
                 drop(shared);
                 self.finish_close();
+                return;
+            }
+            if !shared.has_next() {
                 return;
             }
         }
@@ -183,10 +193,12 @@ impl Connection {
 
     /// One receive event of a simulated machine.
     pub(crate) fn indicate_simulated(&self, list: *mut WSK_DATA_INDICATION, octets: &[u8]) {
-        drop(self.indicate(lock(&self.shared), list, octets));
+        drop(self.indicate(self.shared.lock(), list, octets));
     }
 
     /// One receive event of `octets`, which `list` describes. Takes the lock, and gives it back.
+    #[allow(clippy::inline_always, reason = "of every request")]
+    #[inline(always)]
     fn indicate<'s>(
         &'s self,
         mut shared: MutexGuard<'s, Shared>,
@@ -202,11 +214,12 @@ impl Connection {
         shared.receiving = true;
         shared.restart_early = false;
         drop(shared);
-        let (frame, flags) = self.enter_event("WskReceiveEvent");
-        // SAFETY: the client's callback with its context; the list is valid for the call.
-        let status = unsafe { event(context, flags, list, octets_len, &raw mut accepted) };
-        sim::cost::read(accepted.min(octets_len));
-        self.leave_event(frame);
+        let status = self.run_event("WskReceiveEvent", |flags| {
+            // SAFETY: the client's callback with its context; the list is valid for the call.
+            let status = unsafe { event(context, flags, list, octets_len, &raw mut accepted) };
+            sim::cost::read(accepted.min(octets_len));
+            status
+        });
         let taken = match status {
             STATUS_SUCCESS if accepted <= octets_len && accepted > 0 => accepted,
             STATUS_DATA_NOT_ACCEPTED => 0,
@@ -216,7 +229,7 @@ impl Connection {
                 violation(Rule::ReceiveResult, "WskReceiveEvent", "its result", detail, None)
             }
         };
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         shared.receiving = false;
         if taken < octets_len {
             // What came first stays first: nothing can have been added meanwhile.
@@ -227,24 +240,27 @@ impl Connection {
         shared
     }
 
-    /// An event of this socket begins: the callback, and its flags.
-    fn enter_event(&self, name: &'static str) -> (Frame, u32) {
-        sim::event_begins(self.address(), name, self.number());
-        let entered = processor::enter_event(name);
-        if self.is_in_call() {
-            sim::interrupt::arm_in_collision();
+    /// Runs an event of this socket, which is given its flags.
+    #[allow(clippy::inline_always, reason = "of every request")]
+    #[inline(always)]
+    fn run_event<R>(&self, name: &'static str, event: impl FnOnce(u32) -> R) -> R {
+        if !sim::world::is_on() {
+            return processor::run(name, DISPATCH_LEVEL, || event(WSK_FLAG_AT_DISPATCH_LEVEL));
         }
-        entered
-    }
-
-    fn leave_event(&self, frame: Frame) {
-        drop(frame);
+        sim::event_begins(self.address(), name, self.number());
+        let result = processor::run_event(name, |flags| {
+            if self.is_in_call() {
+                sim::interrupt::arm_in_collision();
+            }
+            event(flags)
+        });
         sim::event_ends(self.address());
+        result
     }
 
     /// The next octets for a simulated event, at most `most`, of which `split` takes a part.
     pub(crate) fn next_octets(&self, most: usize, split: Option<usize>) -> Vec<u8> {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         let shared = &mut *shared;
         if let Some(stream) = &shared.stream {
             let mut buffer = vec![0; most];
@@ -260,19 +276,19 @@ impl Connection {
 
     /// The provider gives the connection up: a receive event without an indication (rule 13).
     pub(crate) fn give_up(&'static self) {
-        lock(&self.shared).reset = true;
+        self.shared.lock().reset = true;
         self.abort_sends("WskSend", STATUS_FILE_FORCED_CLOSED);
         let (context, table) = self.client();
         // SAFETY: the client's table stays until the socket is closed.
         let event = unsafe { table.as_ref() }.and_then(|table| table.WskReceiveEvent);
         let Some(event) = event else { return };
-        lock(&self.shared).receiving = true;
-        let (frame, flags) = self.enter_event("WskReceiveEvent");
+        self.shared.lock().receiving = true;
         let mut accepted = 0;
-        // SAFETY: the client's callback with its context; no list says that the socket is dead.
-        let status = unsafe { event(context, flags, core::ptr::null_mut(), 0, &raw mut accepted) };
-        self.leave_event(frame);
-        lock(&self.shared).receiving = false;
+        let status = self.run_event("WskReceiveEvent", |flags| {
+            // SAFETY: the client's callback with its context; no list says that the socket is dead.
+            unsafe { event(context, flags, core::ptr::null_mut(), 0, &raw mut accepted) }
+        });
+        self.shared.lock().receiving = false;
         if status != STATUS_SUCCESS {
             violation(Rule::ReceiveResult, "WskReceiveEvent", "its result", status, None);
         }
@@ -280,7 +296,7 @@ impl Connection {
 
     /// The end of a simulated connection is told.
     pub(crate) fn tell_simulated_end(&'static self, reset: bool) {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         if reset {
             shared.reset = true;
             shared.withheld.clear();
@@ -295,7 +311,7 @@ impl Connection {
     }
 
     fn tell_end(&'static self, flags: u32) {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         shared.end_told = true;
         shared.reset_told |= flags == WSK_FLAG_ABORTIVE;
         drop(shared);
@@ -304,12 +320,12 @@ impl Connection {
         let event = unsafe { table.as_ref() }.and_then(|table| table.WskDisconnectEvent);
         let Some(event) = event else { return };
         // The close may be asked for inside; it is done after the callback, like for receives.
-        lock(&self.shared).telling = true;
-        let (frame, at_dispatch) = self.enter_event("WskDisconnectEvent");
-        // SAFETY: the client's callback with its context.
-        let status = unsafe { event(context, flags | at_dispatch) };
-        self.leave_event(frame);
-        lock(&self.shared).telling = false;
+        self.shared.lock().telling = true;
+        let status = self.run_event("WskDisconnectEvent", |at_dispatch| {
+            // SAFETY: the client's callback with its context.
+            unsafe { event(context, flags | at_dispatch) }
+        });
+        self.shared.lock().telling = false;
         if status != STATUS_SUCCESS {
             violation(Rule::ReceiveResult, "WskDisconnectEvent", "its result", status, None);
         }

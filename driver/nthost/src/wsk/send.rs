@@ -11,11 +11,11 @@ use nt_sys::ntdef::{
 };
 use nt_sys::wsk::{WSK_BUF, WSK_FLAG_NODELAY, WSK_SOCKET};
 
-use super::complete;
-use super::connection::{Connection, SendIrp, enter_call};
+use super::connection::{Connection, SendIrp, Shared, enter_call};
 use super::pins::Pins;
+use super::{complete, give_back};
 use crate::host::state;
-use crate::nt::{irp, lock};
+use crate::nt::irp::Given;
 use crate::sim::freedom::Freedom;
 use crate::sim::interrupt::AtReturn;
 use crate::sim::{self, work};
@@ -25,17 +25,22 @@ use crate::verifier::{Rule, violation};
 /// Parts of an MDL chain that go into one system call.
 const PARTS_MAX: usize = 16;
 
-/// A send that the transport has not taken whole.
-pub(crate) struct PendingSend {
-    irp: SendIrp,
+/// What a send carries: octets of an MDL chain of the client's.
+struct Chain {
     mdl: *mut MDL,
     offset: usize,
     octets: usize,
+}
+
+/// A send that the transport has not taken whole.
+pub(crate) struct PendingSend {
+    irp: SendIrp,
+    chain: Chain,
     sent: usize,
     /// Of the octets, when they were queued (rule 20).
-    fingerprint: Option<u64>,
+    fingerprint: u64,
     /// Its memory, since it was queued.
-    pins: Option<Pins>,
+    pins: Pins,
 }
 // SAFETY: the chain is the provider's until the IRP completed.
 unsafe impl Send for PendingSend {}
@@ -88,7 +93,16 @@ fn parts(
     used
 }
 
-impl PendingSend {
+impl Chain {
+    fn of(buffer: &WSK_BUF) -> Chain {
+        Chain { mdl: buffer.Mdl, offset: buffer.Offset as usize, octets: buffer.Length }
+    }
+
+    /// More than one MDL.
+    fn has_more(&self) -> bool {
+        fields(self.mdl).is_some_and(|first| !first.Next.is_null())
+    }
+
     fn hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let mut at = 0;
@@ -103,22 +117,22 @@ impl PendingSend {
         hasher.finish()
     }
 
-    /// Gives as much as possible to the transport; true when all of it is out.
-    fn progress(&mut self, stream: &Stream) -> std::io::Result<bool> {
-        while self.sent < self.octets {
-            let (skip, left) = (self.offset + self.sent, self.octets - self.sent);
+    /// Gives as much as possible of what is behind the octets `sent` to the transport; true when
+    /// all of it is out.
+    #[allow(clippy::inline_always, reason = "of every send")]
+    #[inline(always)]
+    fn progress(&self, sent: &mut usize, stream: &Stream) -> std::io::Result<bool> {
+        while *sent < self.octets {
+            let (skip, left) = (self.offset + *sent, self.octets - *sent);
             let (offered, result) = if let Some(part) = only_part(self.mdl, skip, left) {
                 (left, stream.send(&[part]))
             } else {
-                let mut slices = [IoSlice::new(&[]); PARTS_MAX];
-                let used = parts(self.mdl, skip, left, &mut slices);
-                let offered = slices[..used].iter().map(|slice| slice.len()).sum();
-                (offered, stream.send(&slices[..used]))
+                self.send_parts(skip, left, stream)
             };
             match result {
-                Ok(sent) => {
-                    self.sent += sent;
-                    if sent < offered {
+                Ok(taken) => {
+                    *sent += taken;
+                    if taken < offered {
                         return Ok(false);
                     }
                 }
@@ -130,13 +144,34 @@ impl PendingSend {
         Ok(true)
     }
 
+    #[cold]
+    #[inline(never)]
+    fn send_parts(
+        &self,
+        skip: usize,
+        left: usize,
+        stream: &Stream,
+    ) -> (usize, std::io::Result<usize>) {
+        let mut slices = [IoSlice::new(&[]); PARTS_MAX];
+        let used = parts(self.mdl, skip, left, &mut slices);
+        let offered = slices[..used].iter().map(|slice| slice.len()).sum();
+        (offered, stream.send(&slices[..used]))
+    }
+}
+
+impl PendingSend {
+    #[inline(never)]
+    fn progress(&mut self, stream: &Stream) -> std::io::Result<bool> {
+        self.chain.progress(&mut self.sent, stream)
+    }
+
     /// Completes the IRP.
     pub(super) fn finish(self, socket: usize, export: &'static str, status: NTSTATUS) -> NTSTATUS {
-        if self.fingerprint.is_some_and(|before| before != self.hash()) {
-            let object = format!("{} octets of a send", self.octets);
+        if self.fingerprint != self.chain.hash() {
+            let object = format!("{} octets of a send", self.chain.octets);
             violation(Rule::BufferInFlight, export, object, "they changed while in flight", None);
         }
-        let information = if status == STATUS_SUCCESS { self.octets } else { 0 };
+        let information = if status == STATUS_SUCCESS { self.chain.octets } else { 0 };
         // The completion routine may free it all.
         drop(self.pins);
         complete(socket, export, self.irp.0, status, information)
@@ -155,68 +190,79 @@ kernel_fn! {
         }
         // SAFETY: the caller's: valid for the call.
         let buffer = unsafe { &*buffer };
-        irp::submit(export, irp);
-        let mut send = PendingSend {
-            irp: SendIrp(irp),
-            mdl: buffer.Mdl,
-            offset: buffer.Offset as usize,
-            octets: buffer.Length,
-            sent: 0,
-            fingerprint: None,
-            pins: None,
+        let given = Given::to(export, irp);
+        let chain = Chain::of(buffer);
+        let connection = call.0;
+        let mut shared = connection.shared.lock();
+        if let Some(status) = connection.refuses(&mut shared, &chain) {
+            drop(shared);
+            return give_back(connection.address(), given, status, 0);
+        }
+        let at_once = shared.sends.is_empty() && !sim::takes(Freedom::SendQueued);
+        let mut sent = 0;
+        let out = match &shared.stream {
+            Some(stream) if at_once => chain.progress(&mut sent, stream),
+            _ => Ok(false),
         };
-        let mut shared = lock(&call.0.shared);
-        // SAFETY: the client's chain, ours for the call.
-        let chained = !buffer.Mdl.is_null() && unsafe { !(*buffer.Mdl).Next.is_null() };
-        let refused = if chained && state().irp_only {
+        match out {
+            Ok(true) => {
+                drop(shared);
+                give_back(connection.address(), given, STATUS_SUCCESS, chain.octets)
+            }
+            Ok(false) => {
+                connection.keep(&mut shared, given, chain, sent);
+                drop(shared);
+                connection.look();
+                STATUS_PENDING
+            }
+            Err(_) => {
+                // The system says so once; a read would find an ordinary end.
+                shared.reset = true;
+                drop(shared);
+                give_back(connection.address(), given, STATUS_CONNECTION_RESET, 0)
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Why a send fails at once, if it does.
+    #[inline]
+    fn refuses(&self, shared: &mut Shared, chain: &Chain) -> Option<NTSTATUS> {
+        if state().irp_only && chain.has_more() {
             Some(STATUS_NOT_SUPPORTED)
         } else if shared.reset {
             Some(STATUS_CONNECTION_RESET)
         } else if shared.write_ended || shared.disconnect.is_some() {
             Some(STATUS_CONNECTION_DISCONNECTED)
         } else if shared.send_failed
-            || work::fails_for(call.0.number(), export, Freedom::SendFailed)
+            || work::fails_for(self.number(), "WskSend", Freedom::SendFailed)
         {
             shared.send_failed = true;
             Some(STATUS_INSUFFICIENT_RESOURCES)
         } else {
             None
-        };
-        if let Some(status) = refused {
-            drop(shared);
-            return send.finish(call.0.address(), export, status);
         }
-        let at_once = shared.sends.is_empty() && !sim::takes(Freedom::SendQueued);
-        let out = match &shared.stream {
-            Some(stream) if at_once => send.progress(stream),
-            _ => Ok(false),
+    }
+
+    /// A send stays until the transport takes the rest of it.
+    #[cold]
+    #[inline(never)]
+    fn keep(&'static self, shared: &mut Shared, given: Given, chain: Chain, sent: usize) {
+        let pending = PendingSend {
+            irp: SendIrp(given.keep()),
+            fingerprint: chain.hash(),
+            // SAFETY: the client's chain, valid until completed.
+            pins: unsafe { Pins::of(chain.mdl, "WskSend") },
+            chain,
+            sent,
         };
-        match out {
-            Ok(true) => {
-                drop(shared);
-                return send.finish(call.0.address(), export, STATUS_SUCCESS);
-            }
-            Ok(false) => {
-                send.fingerprint = Some(send.hash());
-                // SAFETY: the client's chain, valid until completed.
-                send.pins = Some(unsafe { Pins::of(send.mdl, export) });
-                if let Some(Stream::Live(file)) = &shared.stream
-                    && shared.sends.is_empty()
-                {
-                    state().processor(call.0.home()).watch_unsent(call.0, file);
-                }
-                shared.sends.push_back(send);
-                drop(shared);
-                call.0.look();
-            }
-            Err(_) => {
-                // The system says so once; a read would find an ordinary end.
-                shared.reset = true;
-                drop(shared);
-                return send.finish(call.0.address(), export, STATUS_CONNECTION_RESET);
-            }
+        if let Some(Stream::Live(file)) = &shared.stream
+            && shared.sends.is_empty()
+        {
+            state().processor(self.home()).watch_unsent(self, file);
         }
-        STATUS_PENDING
+        shared.sends.push_back(pending);
     }
 }
 
@@ -231,7 +277,7 @@ impl Connection {
 
     /// The next send that is over, if one is.
     fn next_done(&self) -> Option<(PendingSend, NTSTATUS)> {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         let shared = &mut *shared;
         let stream = shared.stream.as_ref()?;
         let send = shared.sends.front_mut()?;

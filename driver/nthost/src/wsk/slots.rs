@@ -1,10 +1,9 @@
 //! Where connection objects live: never freed, reused late, so that a driver's use of a closed
 //! socket is a report and not undefined.
+use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::Mutex;
 
 use super::connection::Connection;
-use crate::nt::lock;
 
 /// Closed sockets that wait before the oldest is used again.
 const QUARANTINE: usize = 1_024;
@@ -20,7 +19,7 @@ static SLOTS: Mutex<Slots> = Mutex::new(Slots { closed: VecDeque::new(), open: 0
 
 /// A connection object for a new socket.
 pub(crate) fn take() -> &'static Connection {
-    let mut slots = lock(&SLOTS);
+    let mut slots = SLOTS.lock();
     slots.open += 1;
     slots.peak = slots.peak.max(slots.open);
     let old = if slots.closed.len() > QUARANTINE { slots.closed.pop_front() } else { None };
@@ -30,19 +29,19 @@ pub(crate) fn take() -> &'static Connection {
 
 /// The socket is closed.
 pub(crate) fn give(connection: &'static Connection) {
-    let mut slots = lock(&SLOTS);
+    let mut slots = SLOTS.lock();
     slots.open -= 1;
     slots.closed.push_back(connection);
 }
 
 /// Sockets open now, and at most.
 pub(crate) fn open() -> (usize, usize) {
-    let slots = lock(&SLOTS);
+    let slots = SLOTS.lock();
     (slots.open, slots.peak)
 }
 
 pub(crate) fn reset() {
-    let mut slots = lock(&SLOTS);
+    let mut slots = SLOTS.lock();
     slots.open = 0;
     slots.peak = 0;
 }
