@@ -19,6 +19,7 @@ use crate::nt::mdl::{
     IoAllocateMdl, IoBuildPartialMdl, IoFreeMdl, MmBuildMdlForNonPagedPool,
     MmMapLockedPagesSpecifyCache,
 };
+use crate::nt::memory::{memcmp, memcpy, memmove, memset};
 use crate::nt::pool::{ExAllocatePool2, ExAllocatePoolWithTag, ExFreePoolWithTag};
 use crate::nt::registry::{ZwOpenKey, ZwQueryValueKey};
 use crate::nt::routine::MmGetSystemRoutineAddress;
@@ -74,7 +75,8 @@ exports! {
         MmBuildMdlForNonPagedPool
         MmGetSystemRoutineAddress MmMapLockedPagesSpecifyCache ObOpenObjectByPointer
         ObReferenceObjectByHandle ObfDereferenceObject PsCreateSystemThread ZwClose ZwCreateFile
-        ZwOpenKey ZwQueryInformationFile ZwQueryValueKey ZwReadFile ZwSetSecurityObject;
+        ZwOpenKey ZwQueryInformationFile ZwQueryValueKey ZwReadFile ZwSetSecurityObject
+        memcmp memcpy memmove memset;
     "netio.sys":
         WskCaptureProviderNPI WskDeregister WskRegister WskReleaseProviderNPI;
 }

@@ -40,6 +40,9 @@ fn every_declared_function_is_exported_and_no_other() {
     for source in &found {
         declared(source, &mut names);
     }
+    // What compilers call needs no declaration.
+    let called = ["memcmp", "memcpy", "memmove", "memset"];
+    names.extend(called.map(|name| ("ntoskrnl.exe".to_owned(), name.to_owned())));
     assert!(names.len() > 40, "the declarations have another form: {names:?}");
     let exported = EXPORTS.iter().map(|export| (export.module.to_owned(), export.name.to_owned()));
     let exported: BTreeSet<(String, String)> = exported.collect();

@@ -115,7 +115,6 @@ fn without_windows(cargo: &mut Command, root: &Path, work: &Path, core: &Core) -
     if let Core::Source(library) = core {
         cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
         cargo.arg("-Zbuild-std=core,compiler_builtins");
-        cargo.arg("-Zbuild-std-features=compiler-builtins-mem");
     }
     Ok(())
 }

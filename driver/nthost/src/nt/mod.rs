@@ -10,6 +10,7 @@ pub(crate) mod irp;
 pub(crate) mod lock_order;
 pub(crate) mod lookaside;
 pub(crate) mod mdl;
+pub(crate) mod memory;
 pub(crate) mod pool;
 pub(crate) mod registry;
 pub(crate) mod routine;
