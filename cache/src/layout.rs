@@ -297,7 +297,7 @@ fn u8_at(bytes: &[u8], at: usize) -> u8 {
 /// `N` octets at `at`, if they are all there.
 #[inline]
 pub(crate) fn chunk_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..)?.first_chunk::<N>().copied()
+    bytes.get(at..at.checked_add(N)?)?.first_chunk().copied()
 }
 
 const _: () = assert!(usize::BITS >= 32, "offsets of an image do not fit an address here");

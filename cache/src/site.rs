@@ -35,7 +35,7 @@ pub struct Prepared<'i> {
 
 #[inline(never)]
 pub(crate) fn find_hosted(site: Site<'_>, host: &[u8], path: &[u8]) -> Option<Entry> {
-    site.find(host, path)
+    site.find(host, path).map(|(entry, _)| entry)
 }
 
 /// An image that can be asked. Cheap to make and to copy.
@@ -68,6 +68,21 @@ impl<'i> Site<'i> {
     #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
     #[inline(always)]
     pub fn lookup(&self, host: &[u8], path: &[u8]) -> Option<Entry> {
+        self.lookup_record(host, path).map(|(entry, _)| entry)
+    }
+
+    /// Variant 0 of the entry that answers: [`Site::lookup`] and [`Site::response`] in one step.
+    /// Nothing of a health endpoint.
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    pub fn lookup_response(&self, host: &[u8], path: &[u8]) -> Option<Response> {
+        let (_, record) = self.lookup_record(host, path)?;
+        (record.variants > 0).then_some(Response(record.response))
+    }
+
+    #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
+    #[inline(always)]
+    fn lookup_record(&self, host: &[u8], path: &[u8]) -> Option<(Entry, EntryRecord)> {
         if path.len() > PATH_BYTES_MAX {
             return None;
         }
@@ -75,7 +90,7 @@ impl<'i> Site<'i> {
             && !host.is_empty()
             && let Some(entry) = find_hosted(*self, host, path)
         {
-            return Some(entry);
+            return Some((entry, self.entry_record(entry)?));
         }
         self.find(b"", path)
     }
@@ -83,7 +98,7 @@ impl<'i> Site<'i> {
     /// The entry of exactly this host (empty = any host) and path.
     #[allow(clippy::inline_always, reason = "without a host, what is there for one folds away")]
     #[inline(always)]
-    pub(crate) fn find(&self, host: &[u8], path: &[u8]) -> Option<Entry> {
+    pub(crate) fn find(&self, host: &[u8], path: &[u8]) -> Option<(Entry, EntryRecord)> {
         let layout = self.layout;
         let hash = hash::key(layout.seed, host, path);
         let bucket = hash::bucket(hash, layout.bucket_mask);
@@ -96,7 +111,7 @@ impl<'i> Site<'i> {
         } else {
             record.host.of(self.image).eq_ignore_ascii_case(host)
         };
-        (same_host && record.path.of(self.image) == path).then_some(entry)
+        (same_host && record.path.of(self.image) == path).then_some((entry, record))
     }
 
     /// All entries, in the order of the image.

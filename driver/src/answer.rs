@@ -52,6 +52,15 @@ impl Answer {
     /// The content, and where in the image it starts; `prepared` is the response's.
     #[inline]
     pub fn content<'i>(&self, site: Site<'i>, prepared: &Prepared<'i>) -> (&'i [u8], usize) {
+        if self.content == Content::Whole {
+            return (prepared.body, prepared.body_offset);
+        }
+        self.rare_content(site, prepared)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn rare_content<'i>(&self, site: Site<'i>, prepared: &Prepared<'i>) -> (&'i [u8], usize) {
         match self.content {
             Content::None => (&[], 0),
             Content::Octets { of, first, last } => part(site, of, first, last),
@@ -87,8 +96,6 @@ impl Answer {
     }
 }
 
-#[cold]
-#[inline(never)]
 fn part(site: Site<'_>, of: Response, first: u32, last: u32) -> (&[u8], usize) {
     let first = usize::try_from(first).unwrap_or(usize::MAX);
     let last = usize::try_from(last).unwrap_or(usize::MAX);
@@ -115,34 +122,34 @@ pub fn select(
         && request.framing == Framing::None
         && request.selectors.is_empty()
         && let Target::Origin { path, .. } = request.target
-        && let Some(entry) = site.lookup(request.host, path)
-        && let Some(response) = site.response(entry, 0)
+        && let Some(response) = site.lookup_response(request.host, path)
     {
         return Some(answer(request, response, Content::Whole, false));
     }
-    select_with_care(pinned, health, request, clock.unix_seconds())
+    select_with_care(pinned, health, *request, clock.unix_seconds())
 }
 
-/// The same, whatever was asked, at `now` in seconds since 1970.
+/// The same, whatever was asked, at `now` in seconds since 1970. By value: for a reference the
+/// request would be written to memory where this is not called, too.
 #[inline(never)]
 fn select_with_care(
     pinned: &PinnedSite,
     health: &HealthTable,
-    request: &Request<'_>,
+    request: Request<'_>,
     now: u64,
 ) -> Option<Answer> {
     let site = pinned.view();
     let whole = |response| (response, Content::Whole);
     let mut closes = false;
     let (response, content) = match request.method {
-        Method::Get | Method::Head => match find(site, request) {
+        Method::Get | Method::Head => match find(site, &request) {
             Ok(entry) => match site.response(entry, 0) {
                 Some(response) if request.selectors.is_empty() => Some(whole(response)),
-                Some(_) => selected(site, entry, request, now),
+                Some(_) => selected(site, entry, &request, now),
                 None => {
                     let response = endpoint(pinned, health, entry)?;
                     closes = site.closes(response);
-                    let response = conditioned(site, response, request, now)?;
+                    let response = conditioned(site, response, &request, now)?;
                     Some(whole(response))
                 }
             },
@@ -152,13 +159,13 @@ fn select_with_care(
         Method::Connect => site.error(Status::MethodNotAllowed.code()).map(whole),
         Method::Other => site.error(Status::NotImplemented.code()).map(whole),
         Method::Post | Method::Put | Method::Delete | Method::Patch | Method::Trace => {
-            other(site, request).map(whole)
+            other(site, &request).map(whole)
         }
     }?;
     // Content that was announced with an expectation may never come: answer at once and end.
     let expected = request.expectation == Expectation::Continue && request.framing != Framing::None;
     let last = expected || closes || request.method == Method::Connect;
-    Some(answer(request, response, content, last))
+    Some(answer(&request, response, content, last))
 }
 
 #[inline]
@@ -173,7 +180,7 @@ fn answer(request: &Request<'_>, response: Response, content: Content, last: boo
 
 /// The answer to whatever is asked on a connection that is refused: 503, and the end.
 #[cold]
-pub fn refuse(site: Site<'_>, request: &Request<'_>) -> Option<Answer> {
+pub fn refuse(site: Site<'_>, request: Request<'_>) -> Option<Answer> {
     let answer = error(site, Status::Unavailable)?;
     let content = if request.method == Method::Head { Content::None } else { Content::Whole };
     Some(Answer { content, version: request.version, ..answer })

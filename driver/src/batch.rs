@@ -2,7 +2,7 @@
 use nt::wsk::{Outgoing, Socket};
 use wskhttpd_abi::Counter;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, DATE_BYTES};
 use crate::server::Server;
 
 /// The sends of one turn: responses gather in `out`, which is submitted when it is full, when a
@@ -173,9 +173,9 @@ impl Noted {
 /// Writes the Date over its place in a response; at 0 there is none. Returns the Date's edition.
 #[inline]
 pub fn stamp(response: &mut [u8], offset: usize, clock: &Clock) -> u32 {
-    let place = response.get_mut(offset..).filter(|_| offset != 0);
+    let place = response.get_mut(offset..offset.saturating_add(DATE_BYTES));
     match place.and_then(<[u8]>::first_chunk_mut) {
-        Some(place) => clock.stamp(place),
-        None => clock.edition(),
+        Some(place) if offset != 0 => clock.stamp(place),
+        _ => clock.edition(),
     }
 }

@@ -7,7 +7,7 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 pub const TICK_MS: u32 = 125;
 
 /// Octets of an IMF-fixdate.
-const DATE_BYTES: usize = 29;
+pub const DATE_BYTES: usize = 29;
 /// Words that hold one.
 const DATE_WORDS: usize = 4;
 /// Where in it they stand: the last one begins in the third.

@@ -326,15 +326,17 @@ impl Connection {
             return None;
         }
         if let Some((consumed, request)) = self.http.receive_usual(&server.limits(), input) {
-            let Some(answer) = self.decide(server, site, &request) else { return Some(consumed) };
+            let answer = self.decide(server, site, &request);
+            // By reference, so that it is not moved.
+            let Some(answer) = &answer else { return Some(consumed) };
             // Who is refused is answered otherwise.
             if let Some(memo) = memo
                 && !self.facts.has(Facts::REFUSED)
-                && memo::is_repeatable(&request)
+                && memo::is_repeatable(request)
             {
-                memo.learn(site.view(), input, consumed, answer);
+                memo.learn(site.view(), input, consumed, *answer);
             }
-            self.put(server, site, socket, batch, &answer);
+            self.put(server, site, socket, batch, answer);
             return Some(consumed);
         }
         let (taken, answer) = match self.head.take() {
@@ -433,14 +435,14 @@ impl Connection {
         // What follows is another request, or content: it has time of its own.
         self.request_deadline = 0;
         let answer = if self.facts.has(Facts::REFUSED) {
-            answer::refuse(site.view(), request)
+            answer::refuse(site.view(), *request)
         } else {
             answer::select(site, &server.health, request, &server.clock)
         };
         let immediate =
             request.framing == Framing::None || request.expectation == Expectation::Continue;
         if server.access_log.is_on() {
-            self.log(server, site, request, answer, immediate);
+            self.log(server, site, *request, answer, immediate);
         }
         if immediate {
             return answer;
@@ -457,16 +459,16 @@ impl Connection {
         &mut self,
         server: &Server,
         site: &PoolArc<PinnedSite>,
-        request: &http1::Request<'_>,
+        request: Request<'_>,
         answer: Option<Answer>,
         immediate: bool,
     ) {
         let log = &server.access_log;
         match answer {
             Some(answer) if immediate => {
-                log.answered(site.view(), self.peer, request, answer);
+                log.answered(site.view(), self.peer, &request, answer);
             }
-            Some(_) => self.asked = log.asked(&server.heads, request),
+            Some(_) => self.asked = log.asked(&server.heads, &request),
             None => {}
         }
     }

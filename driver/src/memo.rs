@@ -220,8 +220,8 @@ impl Derived for Memo {
 
 /// True when the answer to `request` depends on nothing but its octets, the site and the
 /// parameters: not on the time, and not on content that is to come.
-pub fn is_repeatable(request: &Request<'_>) -> bool {
-    let selectors = &request.selectors;
+pub fn is_repeatable(request: Request<'_>) -> bool {
+    let selectors = request.selectors;
     request.framing == Framing::None && !selectors.has_conditions() && !selectors.has_range()
 }
 

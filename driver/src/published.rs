@@ -86,8 +86,8 @@ impl<T, D: Derived> Published<T, D> {
     #[inline(always)]
     pub fn turn(&self, processor: usize) -> Turn<'_, T, D> {
         // One that came after the start has the first one's.
-        let at = if processor < self.desks.len() { processor } else { 0 };
-        match self.desks.get(at).and_then(TryCell::try_take) {
+        let desk = self.desks.get(processor).or_else(|| self.desks.first());
+        match desk.and_then(TryCell::try_take) {
             Some(mut desk) => {
                 if desk.epoch != self.epoch.load(Ordering::Acquire) {
                     self.refresh(&mut desk);

@@ -15,11 +15,19 @@ pub enum Persistence {
 
 impl Persistence {
     /// What ends a prepared head whose last octets are the CRLF of a field line.
+    #[inline]
     pub const fn head_end(self, version: Version) -> &'static [u8] {
         match (self, version) {
-            (Persistence::Close, _) => b"Connection: close\r\n\r\n",
             (Persistence::KeepAlive, Version::Http11) => b"\r\n",
-            (Persistence::KeepAlive, Version::Http10) => b"Connection: keep-alive\r\n\r\n",
+            _ => self.rare_head_end(),
+        }
+    }
+
+    #[cold]
+    const fn rare_head_end(self) -> &'static [u8] {
+        match self {
+            Persistence::Close => b"Connection: close\r\n\r\n",
+            Persistence::KeepAlive => b"Connection: keep-alive\r\n\r\n",
         }
     }
 }

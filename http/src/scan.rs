@@ -115,11 +115,26 @@ fn host_line(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     if start != b"Host: " {
         return None;
     }
-    let end = value.iter().position(|octet| !is_reg_name_octet(*octet)).filter(|end| *end > 0)?;
-    let (host, rest) = value.split_at_checked(end)?;
+    let (host, rest) =
+        value.split_at_checked(host_end(value)?).filter(|(host, _)| !host.is_empty())?;
     let rest = if let [b':', rest @ ..] = rest { behind_port(rest)? } else { rest };
     let (line_end, next) = rest.split_first_chunk()?;
     (line_end == b"\r\n").then_some((host, next))
+}
+
+/// Where the first octet stands that is not of a host without escapes, four at a time.
+#[inline]
+fn host_end(octets: &[u8]) -> Option<usize> {
+    let mut rest = octets;
+    while let Some((&[a, b, c, d], behind)) = rest.split_first_chunk() {
+        let first_two = is_reg_name_octet(a) & is_reg_name_octet(b);
+        if !(first_two & is_reg_name_octet(c) & is_reg_name_octet(d)) {
+            break;
+        }
+        rest = behind;
+    }
+    let end = rest.iter().position(|octet| !is_reg_name_octet(*octet))?;
+    octets.len().checked_sub(rest.len())?.checked_add(end)
 }
 
 #[inline]

@@ -150,11 +150,12 @@ impl<C: Client> Outgoing<C> {
         let place = slot.octets.get_mut(slot.contents.used..)?.get_mut(..octets)?;
         slot.contents.used += octets;
         let mut rest = &mut *place;
-        for part in parts {
+        for (at, part) in parts.into_iter().enumerate() {
+            let is_between = N > 2 && at > 0 && at + 1 < N;
             let (to, behind) = rest.split_at_mut_checked(part.len())?;
             match (&mut *to, part) {
                 // What ends nearly every head; shorter than the call of a copy.
-                ([first, second], [cr, lf]) if N > 1 => {
+                ([first, second], [cr, lf]) if is_between => {
                     first.write(*cr);
                     second.write(*lf);
                 }
