@@ -1,15 +1,15 @@
 //! Who may ask the control device, and what it makes of what nobody here wrote.
 mod machine;
 
-use machine::{Machine, declared};
+use machine::{Machine, declared, number};
 use nt::Status;
 use nthost::Caller;
 use response_cache::crc32;
 use wskhttpd_abi::{
     Beat, Counter, DEVICE_LINK, DEVICE_NAME, Health, IOCTL_BEAT, IOCTL_LOAD_SITE,
     IOCTL_QUERY_COUNTERS, IOCTL_QUERY_HEALTH, IOCTL_QUERY_PARAMETERS, IOCTL_QUERY_STATE,
-    IOCTL_SET_PARAMETER, IOCTL_SWITCH_HEALTH, LoadSite, OUTPUT_BYTES_MAX, Record, SetParameter,
-    Since, Switch, cut, encode,
+    IOCTL_SET_PARAMETER, IOCTL_SWITCH_HEALTH, LoadSite, OUTPUT_BYTES_MAX, Record, ServerState,
+    SetParameter, Since, Switch, cut, decode, encode,
 };
 
 /// Repeatable: xorshift.
@@ -109,6 +109,25 @@ fn a_handle_for_reading_changes_nothing() {
         }
         assert!(host.device_control(DEVICE_NAME, code, &input, OUTPUT_BYTES_MAX).is_ok());
     }
+    machine.stop();
+}
+
+#[test]
+fn the_state_is_that_of_the_machine() {
+    let machine = Machine::start(vec![number("PreallocatedConnections", 100)]);
+    let output =
+        machine.host().device_query(DEVICE_NAME, IOCTL_QUERY_STATE, &[], OUTPUT_BYTES_MAX).unwrap();
+    let state: ServerState = decode(&output).unwrap();
+    assert_eq!(state.version.as_str(), env!("CARGO_PKG_VERSION"));
+    assert_eq!(state.listen, machine.address());
+    assert_eq!(state.accept_mode.as_str(), "conditional");
+    assert!(state.uptime_s <= machine::PATIENCE.as_secs(), "{}", state.uptime_s);
+    assert_eq!((state.sites_published, state.sites_held), (1, 1));
+    assert_eq!(state.image_bytes, machine::image().len() as u64);
+    assert_eq!(state.entries, 11);
+    assert!(machine.counter(Counter::Slots) >= 100);
+    let octets = machine.counter(Counter::SlotBytes);
+    assert!((512..4_096).contains(&octets), "{octets} octets for each");
     machine.stop();
 }
 

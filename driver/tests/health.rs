@@ -38,6 +38,9 @@ fn asked(client: &mut Client, path: &str) -> (u16, String) {
     }
     let conditional = client.ask("GET", path, &["If-None-Match: *", "Range: bytes=0-0"]);
     assert_eq!((conditional.status, &conditional.body), (first.status, &first.body));
+    // A condition is one on what would be 2xx (RFC 9110 section 13.2.1): that has no tag.
+    let failing = client.ask("GET", path, &["If-Match: \"tag\""]);
+    assert_eq!(failing.status, if first.status < 300 { 412 } else { first.status });
     let head = client.ask("HEAD", path, &[]);
     assert_eq!(head.status, first.status);
     assert_eq!(head.field("content-length"), first.field("content-length"));

@@ -193,6 +193,21 @@ fn a_peer_that_does_not_read_is_reset() {
 }
 
 #[test]
+fn a_peer_that_reads_no_short_response_is_reset() {
+    let machine = Machine::start(vec![
+        number("SendGraceMs", 300),
+        number("SendBytesPerSecondMin", 1_000_000),
+    ]);
+    let mut stuck = machine.connect();
+    // Each of them is one send.
+    let request = "GET /medium HTTP/1.1\r\nHost: a\r\n\r\n";
+    stuck.send(request.repeat(2_000));
+    machine.wait_for(Counter::TimerSend, 1);
+    machine.wait_for(Counter::ConnectionsOpen, 0);
+    machine.stop();
+}
+
+#[test]
 fn slow_readers_hold_two_send_slots_each_and_no_copy_of_the_response() {
     const SEND_SLOT_BYTES_MAX: usize = 16 * 1024;
     let machine = Machine::start(vec![]);

@@ -87,6 +87,18 @@ pub unsafe extern "win64" fn MmBuildMdlForNonPagedPool(mdl: *mut MDL) {
     }
     mdl.MdlFlags |= MDL_SOURCE_IS_NONPAGED_POOL;
     mdl.MappedSystemVa = address;
+    write_frames(mdl);
+}
+
+/// Writes the page frames behind an MDL, as the kernel does: who left no room for them is found out.
+fn write_frames(mdl: &mut MDL) {
+    let pages = (mdl.ByteOffset as usize + mdl.ByteCount as usize).div_ceil(PAGE_SIZE);
+    let first = mdl.StartVa.addr() / PAGE_SIZE;
+    let frames = core::ptr::from_mut(mdl).wrapping_add(1).cast::<usize>();
+    for page in 0..pages {
+        // SAFETY: the callers': initialised by MmInitializeMdl, which says that they fit.
+        unsafe { frames.wrapping_add(page).write(first + page) };
+    }
 }
 
 /// Describes a part of another MDL.
@@ -129,6 +141,7 @@ pub unsafe extern "win64" fn IoBuildPartialMdl(
     target.MdlFlags |=
         MDL_PARTIAL | (source.MdlFlags & (MDL_SOURCE_IS_NONPAGED_POOL | MDL_MAPPED_TO_SYSTEM_VA));
     target.MappedSystemVa = address;
+    write_frames(target);
 }
 
 /// Maps an MDL. Where nothing is simulated, everything that drivers see is mapped already.
