@@ -90,7 +90,7 @@ pub unsafe extern "win64" fn MmBuildMdlForNonPagedPool(mdl: *mut MDL) {
     write_frames(mdl);
 }
 
-/// Writes the page frames behind an MDL, as the kernel does: who left no room for them is found out.
+/// Writes the page frames behind an MDL, as the kernel does: who left no room is found out.
 fn write_frames(mdl: &mut MDL) {
     let pages = (mdl.ByteOffset as usize + mdl.ByteCount as usize).div_ceil(PAGE_SIZE);
     let first = mdl.StartVa.addr() / PAGE_SIZE;
