@@ -120,6 +120,7 @@ fn the_state_is_that_of_the_machine() {
     let state: ServerState = decode(&output).unwrap();
     assert_eq!(state.version.as_str(), env!("CARGO_PKG_VERSION"));
     assert_eq!(state.listen, machine.address());
+    assert!(state.listen.ip().is_loopback(), "{}", state.listen);
     assert_eq!(state.accept_mode.as_str(), "conditional");
     assert!(state.uptime_s <= machine::PATIENCE.as_secs(), "{}", state.uptime_s);
     assert_eq!((state.sites_published, state.sites_held), (1, 1));

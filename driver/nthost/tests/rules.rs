@@ -177,6 +177,7 @@ const CASES: &[Case] = &[
         ExAllocatePool2(POOL_FLAG_NON_PAGED, 16, 0);
     }),
     ("bind_with_flags", 102, |_| Client::bind_with_flags()),
+    ("bind_to_no_family", 102, |_| Client::bind_to_no_family()),
     ("irp_without_a_routine", 103, |_| {
         let client = Client::listen();
         let irp = Irp::new();

@@ -3,6 +3,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use nt_sys::wsk::{AF_INET, AF_INET6, SOCKADDR};
 
+use crate::verifier::{Rule, violation};
+
 pub(crate) fn to_sockaddr(address: SocketAddr) -> SOCKADDR {
     let mut sockaddr = SOCKADDR { sin6_port: address.port().to_be(), ..SOCKADDR::default() };
     match address.ip() {
@@ -36,6 +38,10 @@ pub(crate) unsafe fn read(address: *const SOCKADDR) -> SocketAddr {
     if family == AF_INET6 {
         // SAFETY: the caller's, and the family.
         return from_sockaddr(&unsafe { address.read_unaligned() });
+    }
+    if family != AF_INET {
+        let detail = format!("family {family}, of none that is known");
+        violation(Rule::Flags, "WskBind", "SOCKADDR", detail, None);
     }
     // SAFETY: the caller's: a SOCKADDR_IN has 16 octets.
     let [_, _, p, q, ip @ .., _, _, _, _, _, _, _, _] =

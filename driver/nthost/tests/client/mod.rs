@@ -168,12 +168,16 @@ pub struct Client {
 impl Client {
     pub fn listen() -> Client {
         let client = Client::unbound();
-        client.bind(0);
+        client.bind(AF_INET, 0);
         client
     }
 
     pub fn bind_with_flags() {
-        Client::unbound().bind(1);
+        Client::unbound().bind(AF_INET, 1);
+    }
+
+    pub fn bind_to_no_family() {
+        Client::unbound().bind(0, 0);
     }
 
     fn unbound() -> Client {
@@ -207,10 +211,10 @@ impl Client {
         unsafe { &*(*self.socket).Dispatch.cast() }
     }
 
-    fn bind(&self, flags: u32) {
+    fn bind(&self, family: u16, flags: u32) {
         let loopback = u32::from_ne_bytes([127, 0, 0, 1]);
         let mut address =
-            SOCKADDR { sin6_family: AF_INET, sin6_flowinfo: loopback, ..SOCKADDR::default() };
+            SOCKADDR { sin6_family: family, sin6_flowinfo: loopback, ..SOCKADDR::default() };
         let irp = Irp::ready(completes);
         unsafe { self.table().WskBind.unwrap()(self.socket, &raw mut address, flags, irp.0) };
     }
