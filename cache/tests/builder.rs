@@ -362,6 +362,7 @@ fn the_sample_site_builds_without_a_warning() {
         assert_eq!(site.body(response(&site, path)).len(), length);
     }
     let health = site.lookup(b"", b"/health").unwrap();
+    assert_eq!(site.lookup_response(b"", b"/health"), None);
     assert_eq!(site.health_name(health), Some(&b"main"[..]));
     assert_eq!(site.status(response(&site, "/plain")), 302);
     assert!(site.body(site.error(404).unwrap()).starts_with(b"<!DOCTYPE html>"));

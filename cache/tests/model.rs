@@ -75,6 +75,8 @@ proptest! {
                     .or_else(|| model.get(&(0, path.clone())));
                 let found = site.lookup(host.as_bytes(), path.as_bytes());
                 prop_assert_eq!(found.map(body), expected.map(Vec::as_slice));
+                let response = site.lookup_response(host.as_bytes(), path.as_bytes());
+                prop_assert_eq!(response, found.and_then(|entry| site.response(entry, 0)));
                 let upper = host.to_ascii_uppercase();
                 prop_assert_eq!(site.lookup(upper.as_bytes(), path.as_bytes()), found);
             }
