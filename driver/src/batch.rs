@@ -179,3 +179,25 @@ pub fn stamp(response: &mut [u8], offset: usize, clock: &Clock) -> u32 {
         _ => clock.edition(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_counted_by_its_class() {
+        let rows = [
+            (200, Counter::Responses2xx),
+            (206, Counter::Responses2xx),
+            (301, Counter::Responses3xx),
+            (304, Counter::Responses3xx),
+            (400, Counter::Responses4xx),
+            (431, Counter::Responses4xx),
+            (500, Counter::Responses5xx),
+            (503, Counter::Responses5xx),
+        ];
+        for (status, counter) in rows {
+            assert_eq!(Class::of(status).counter().name(), counter.name(), "{status}");
+        }
+    }
+}

@@ -6,6 +6,9 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 /// Milliseconds of a tick, the unit of all deadlines.
 pub const TICK_MS: u32 = 125;
 
+/// Ticks in a second.
+const TICKS_PER_SECOND: u32 = 1_000 / TICK_MS;
+
 /// Octets of an IMF-fixdate.
 pub const DATE_BYTES: usize = 29;
 /// Words that hold one.
@@ -36,6 +39,11 @@ impl Clock {
     /// Ticks since the start.
     pub fn ticks(&self) -> u32 {
         self.ticks.load(Ordering::Relaxed)
+    }
+
+    /// Seconds since the start, rounded down.
+    pub fn uptime_s(&self) -> u64 {
+        u64::from(self.ticks() / TICKS_PER_SECOND)
     }
 
     /// Counts a tick; `now` is the system time in 100 ns since 1601. One caller at a time.

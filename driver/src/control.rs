@@ -14,7 +14,6 @@ use wskhttpd_abi::{
     SetParameter, Since, Switch, cut, decode, encode,
 };
 
-use crate::clock::TICK_MS;
 use crate::driver::WskHttpd;
 use crate::server::Server;
 use crate::site::PinnedSite;
@@ -124,7 +123,7 @@ impl WskHttpd {
                 Accept::Event => "event",
                 Accept::Irp => "irp",
             }),
-            uptime_s: u64::from(server.clock.ticks() / (1_000 / TICK_MS)),
+            uptime_s: server.clock.uptime_s(),
             now_s: server.clock.unix_seconds(),
             generation: site.generation(),
             sites_published: server.sites.count(),

@@ -46,25 +46,22 @@ impl Notices {
             self.lines.store(0, Ordering::Relaxed);
             self.said.store(0, Ordering::Relaxed);
         }
-        let is_new = match refused.reason {
-            Reason::PerAddress | Reason::Rate => refused.first,
-            other => {
-                let bit = bit(other);
-                self.said.fetch_or(bit, Ordering::Relaxed) & bit == 0
-            }
+        let is_new = match bit(refused.reason) {
+            Some(bit) => self.said.fetch_or(bit, Ordering::Relaxed) & bit == 0,
+            None => refused.first,
         };
         is_new && self.lines.fetch_add(1, Ordering::Relaxed) < LINES_MAX
     }
 }
 
-const fn bit(reason: Reason) -> u32 {
+/// Of a reason that is said once a minute.
+const fn bit(reason: Reason) -> Option<u32> {
     match reason {
-        Reason::Denied => 1,
-        Reason::PerAddress => 1 << 1,
-        Reason::Rate => 1 << 2,
-        Reason::Table => 1 << 3,
-        Reason::Handshakes => 1 << 4,
-        Reason::Crowded => 1 << 5,
+        Reason::PerAddress | Reason::Rate => None,
+        Reason::Denied => Some(1),
+        Reason::Table => Some(2),
+        Reason::Handshakes => Some(4),
+        Reason::Crowded => Some(8),
     }
 }
 
@@ -90,10 +87,12 @@ mod tests {
         assert!(notices.may_say(of(Reason::PerAddress, true), 5));
         assert!(!notices.may_say(of(Reason::PerAddress, false), 5));
         assert!(notices.may_say(of(Reason::Rate, true), 5), "another address");
-        assert!(notices.may_say(of(Reason::Crowded, false), 5));
-        assert!(!notices.may_say(of(Reason::Crowded, false), 5));
+        for reason in [Reason::Denied, Reason::Table, Reason::Handshakes, Reason::Crowded] {
+            assert!(notices.may_say(of(reason, false), 5));
+            assert!(!notices.may_say(of(reason, false), 5), "said");
+        }
         let said = (0..100).filter(|_| notices.may_say(of(Reason::PerAddress, true), 6)).count();
-        assert_eq!(said, 13, "16 in all");
+        assert_eq!(said, 10, "16 in all");
         assert!(notices.may_say(of(Reason::Crowded, false), 5 + MINUTE_TICKS), "another minute");
     }
 }

@@ -17,6 +17,15 @@ fn the_date_changes_with_the_second_and_not_before() {
 }
 
 #[test]
+fn eight_ticks_are_a_second_of_uptime() {
+    let clock = Clock::new(NOW);
+    for tick in 1..100 {
+        assert_eq!(clock.advance(NOW), tick);
+        assert_eq!(clock.uptime_s(), u64::from(tick / 8), "{tick}");
+    }
+}
+
+#[test]
 fn a_deadline_is_never_early() {
     assert_eq!(ticks_of(0), 0);
     assert_eq!(ticks_of(1), 1);

@@ -187,6 +187,11 @@ fn a_state_belongs_to_its_name_whatever_site_has_it() {
     switch(&machine, "h63", Health::Down).unwrap();
     let mut client = machine.connect();
     expect(&mut client, "/7", 503, "draining\n");
+    // Those of two sites are kept.
+    assert_eq!(machine.load(&names(1_000..1_064)).refusal.as_str(), "");
+    assert_eq!(machine.load(&names(0..64)).refusal.as_str(), "");
+    expect(&mut client, "/7", 503, "draining\n");
+    expect(&mut client, "/63", 503, "down\n");
     // With half of them, in other places.
     assert_eq!(machine.load(&names(5..65)).refusal.as_str(), "");
     expect(&mut client, "/7", 503, "draining\n");

@@ -16,6 +16,8 @@ mod sync {
 mod wsk {
     #[path = "../../src/wsk/owner.rs"]
     mod owner;
+    #[path = "../../src/wsk/restart.rs"]
+    mod restart;
     #[path = "../../src/wsk/rundown.rs"]
     mod rundown;
     #[path = "../../src/wsk/slab.rs"]

@@ -176,16 +176,18 @@ fn an_accept_count_not_returned_is_caught() {
 
 /// Bugs that need a simulated machine to show, one of each kind, and those that were found by one
 /// and mended; at most so many seeds.
-const SIMULATED: [&str; 24] = [
+const SIMULATED: [&str; 27] = [
     "answer_of_another_request",
     "buffer_changed_in_flight",
     "buffer_not_emptied",
+    "close_during_a_restart",
     "count_leak_on_abort",
     "deadline_of_an_earlier_request",
     "desk_given_away",
     "desk_never_refreshed",
     "dpc_not_flushed",
     "end_overtakes",
+    "end_overtakes_while_waiting",
     "failed_send_ignored",
     "held_answer_of_another_site",
     "image_freed_in_flight",
@@ -195,6 +197,7 @@ const SIMULATED: [&str; 24] = [
     "offset_ignored",
     "request_completed_twice",
     "restart_missed",
+    "restart_within_the_turn",
     "runner_not_alone",
     "send_not_asked_for_its_deadline",
     "socket_used_after_close",
@@ -204,7 +207,7 @@ const SIMULATED: [&str; 24] = [
 ];
 const SEEDS: &str = "0..2000";
 /// Of them, those that are seen where connections have events, and seldom.
-const BY_EVENT: [&str; 1] = ["end_overtakes"];
+const BY_EVENT: [&str; 2] = ["end_overtakes", "end_overtakes_while_waiting"];
 
 #[test]
 fn bugs_are_found_by_simulation() {

@@ -116,7 +116,11 @@ impl Client {
         door: &Door,
         history: History,
     ) -> Client {
+        // What is kept with the provider while there is no place is lost the easiest when the peer
+        // ends meanwhile.
+        let is_kept = door.holds() && random.fork(1).one_in(2);
         let conduct = match random.below(16) {
+            _ if is_kept => Conduct::EndsEarly,
             0..=4 => Conduct::Polite,
             5..=6 => Conduct::EndsEarly,
             7..=9 => Conduct::Lingers,
@@ -139,6 +143,13 @@ impl Client {
         let behind = 1 + self.random.below(self.requests.len().saturating_sub(2));
         let idle = door.yields_after().filter(|_| self.random.one_in(3)).unwrap_or(IDLE_TIMEOUT);
         let before = Duration::from_micros(1 << self.random.within(0, 13));
+        // Or until it should have made a place already.
+        let idle = match door.yields_after() {
+            Some(least) if self.random.one_in(4) => {
+                least + Duration::from_millis(self.random.within(1, 1_000))
+            }
+            _ => idle,
+        };
         Pause { behind, idle, before, begun: false, over: false }
     }
 

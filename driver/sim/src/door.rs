@@ -31,8 +31,8 @@ impl Door {
         Door {
             overload,
             answers: refuses_by_answer || overload == "answer503",
-            hold_max: [0, 1, 4, 256][choice.below(4)],
-            hold_ms: [0, 100, 3_000][choice.below(3)],
+            hold_max: [0, 1, 4, 256, 256, 256][choice.below(6)],
+            hold_ms: [0, 100, 3_000, 3_000, 3_000][choice.below(5)],
             pressure_idle_ms: [0, 200, 1_000][choice.below(3)],
             rate: [0, 0, 0, 1, 8][choice.below(5)],
             burst: [1, 4][choice.below(2)],
@@ -51,6 +51,11 @@ impl Door {
     pub(crate) fn yields_after(&self) -> Option<Duration> {
         let least = Duration::from_millis(u64::from(self.pressure_idle_ms));
         (!least.is_zero()).then_some(least)
+    }
+
+    /// True when a connection without a place is kept until there is one.
+    pub(crate) fn holds(&self) -> bool {
+        self.overload == "hold" && self.hold_max > 1 && self.hold_ms > 1_000
     }
 
     /// As parameters.

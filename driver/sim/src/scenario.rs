@@ -155,13 +155,16 @@ impl Plan {
         // Up to three times as long as clients come.
         let unload_at = Duration::from_micros(choice.within(0, 3 << 22)).min(within * 3);
         let unload_at = (choice.one_in(3) && !sweep).then_some(unload_at);
+        let door = Door::random(&mut random.fork(11));
         Plan {
             processors: 1 + choice.below(4),
             clients: if sweep { 8 } else { 1 + choice.below(24) },
             within,
             per_address_max: [0, 1, 2, 3, 8][choice.below(5)],
-            connections_max: [2, 4, 8, CONNECTIONS_MAX][choice.below(6).min(3)],
-            door: Door::random(&mut random.fork(11)),
+            // Nobody waits where there is room.
+            connections_max: [2, 4, 8, CONNECTIONS_MAX]
+                [choice.below(if door.holds() { 4 } else { 6 }).min(3)],
+            door,
             unload_at,
             faults,
             faulty_start: faults && choice.one_in(8),

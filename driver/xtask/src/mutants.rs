@@ -235,6 +235,10 @@ fn round(
     };
     // cargo-mutants would run the changed crate's own tests only.
     let packages = subject.tests_of.iter().flat_map(|package| ["--package", package]);
+    // What is built there may be the last mutant of an earlier round: cargo tells copies of the
+    // workspace apart neither by their place nor by times that are older than the build.
+    let cleaned = cargo().args(["clean", "--quiet", "--package", subject.package]).status()?;
+    ensure!(cleaned.success(), "cargo clean");
     let started = Instant::now();
     let mut baseline = cargo();
     baseline.args(["test", "--quiet"]).args(subject.config).args(packages).args(tests);

@@ -7,6 +7,7 @@ use nt_sys::wsk::WSK_SOCKET;
 use super::intake::Intake;
 use super::owner::Owner;
 use super::provider::Provider;
+use super::restart::{Restart, Told};
 use super::socket::{Link, Socket};
 use super::{Arrival, Client, Indication, Seat};
 use crate::bug_check;
@@ -101,6 +102,15 @@ pub(super) struct Own<C: Client> {
     intake: Option<Intake>,
 }
 
+/// What the runner is told of a restart.
+pub(super) fn restart_events(told: Told) -> Events {
+    match told {
+        Told::Nothing => Events::NONE,
+        Told::Over => Events::RESTARTED,
+        Told::Failed => Events::RESTARTED.with(Events::PEER_RESET),
+    }
+}
+
 /// One connection.
 ///
 /// O1: `own` is reached only by the runner (W1 of [`Owner`]), or, while the slot is free, by the
@@ -115,6 +125,7 @@ pub(super) struct Endpoint<C: Client> {
     pub(super) received: AtomicU32,
     /// Link of the slab's free list while the slot is free, of the worker's queue while queued.
     pub(super) next: AtomicU32,
+    pub(super) restart: Restart,
     pub(super) index: u32,
     pub(super) provider: *const Provider<C>,
     pub(super) mark: C::Mark,
@@ -132,6 +143,7 @@ impl<C: Client> Endpoint<C> {
             sends: InFlight::default(),
             received: AtomicU32::new(0),
             next: AtomicU32::new(0),
+            restart: Restart::new(),
             index,
             provider,
             mark: C::Mark::default(),
@@ -207,9 +219,10 @@ impl<C: Client> Endpoint<C> {
     #[cold]
     #[inline(never)]
     fn run_events(&self) {
-        while !self.owner.try_rest() {
+        while !self.try_rest() {
             // SAFETY: O1: this thread is the runner.
-            if unsafe { &*self.own.get() }.link.is_spent() {
+            let link = &unsafe { &*self.own.get() }.link;
+            if link.is_spent() || link.restarts_later() {
                 return self.provider().worker.queue(self);
             }
             if !self.run_once() {
@@ -223,7 +236,41 @@ impl<C: Client> Endpoint<C> {
     pub(super) fn run_turn(&self) {
         // SAFETY: O1: this thread is the runner.
         unsafe { &mut *self.own.get() }.link.turn_began();
-        if self.run_once() && !self.owner.try_rest() {
+        if self.run_once() && !self.try_rest() {
+            self.provider().worker.queue(self);
+        }
+    }
+
+    /// Stops being the runner unless there are events; asks for a restart behind that, if one is
+    /// wanted.
+    fn try_rest(&self) -> bool {
+        // SAFETY: O1: this thread is the runner.
+        let own = unsafe { &mut *self.own.get() };
+        if own.link.restarts_later() {
+            return false;
+        }
+        let mut socket = Socket::new(self, &mut own.link, 0);
+        let Some(call) = socket.take_restart() else { return self.owner.try_rest() };
+        if !self.owner.try_rest() {
+            socket.keep_restart();
+            return false;
+        }
+        // SAFETY: R1.
+        unsafe { call.make() };
+        self.restart_returned();
+        true
+    }
+
+    /// The event that a restart brought inside its call may have sent much in this callback, and
+    /// the next one would: another restart is for the worker.
+    fn restart_returned(&self) {
+        // SAFETY: O1: asked by the runner only.
+        let waits = || unsafe { &*self.own.get() }.link.waits_for_restart();
+        let events = restart_events(self.restart.returned());
+        if events != Events::NONE
+            && self.owner.post(events.0)
+            && (waits() || self.run_once() && (waits() || !self.owner.try_rest()))
+        {
             self.provider().worker.queue(self);
         }
     }
@@ -243,7 +290,7 @@ impl<C: Client> Endpoint<C> {
             return false;
         }
         if seen.any(Events::RESTARTED) {
-            own.link.restart_done();
+            Socket::new(self, &mut own.link, 0).restart_done();
         }
         let seen = seen.without(Events::RECEIVED.with(Events::OPENED));
         self.take_in(own);

@@ -10,8 +10,9 @@
 //! events. By IRP, a worker thread is the runner of every connection, and each one has a receive
 //! of its own under way; for a client nothing changes.
 //!
-//! C1: only the runner calls into a connection's socket. C2: it closes the socket once and calls
-//! nothing afterwards. C3: the slot outlives the socket: it is reused after the close completed
+//! C1: only the runner calls into a connection's socket, or who was it, to restart receive events
+//! (see [`restart`]). C2: the socket is closed once, when no call is in progress, and nothing is
+//! called afterwards. C3: the slot outlives the socket: it is reused after the close completed
 //! and freed after the provider stopped. C4: closing is abortive unless both directions have
 //! ended. C5: a null indication or AcceptSocket means dead: close, nothing else. C6: dispatch
 //! tables are cast by the category the socket was created in. C7: addresses are copied inside
@@ -28,6 +29,7 @@ mod listener;
 mod owner;
 mod provider;
 mod receive;
+mod restart;
 mod rundown;
 mod send;
 mod slab;

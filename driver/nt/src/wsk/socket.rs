@@ -6,10 +6,12 @@ use nt_sys::kernel_fn;
 use nt_sys::ntdef::{
     NT_SUCCESS, NTSTATUS, PVOID, STATUS_MORE_PROCESSING_REQUIRED, STATUS_NOT_IMPLEMENTED,
 };
-use nt_sys::wsk::{WSK_BUF, WSK_FLAG_NODELAY, WSK_PROVIDER_CONNECTION_DISPATCH, WSK_SOCKET};
+use nt_sys::wsk::{
+    PFN_WSK_TRANSFER, WSK_BUF, WSK_FLAG_NODELAY, WSK_PROVIDER_CONNECTION_DISPATCH, WSK_SOCKET,
+};
 
 use super::Client;
-use super::endpoint::{Endpoint, Events};
+use super::endpoint::{Endpoint, Events, restart_events};
 use super::intake::{Intake, RECEIVE_FAILED};
 use super::send::{Outgoing, Ready, SealedSend, send_complete};
 use crate::irp::{EmbeddedIrp, outcome};
@@ -20,15 +22,48 @@ use crate::irp::{EmbeddedIrp, outcome};
 pub(super) struct Link {
     socket: Option<core::ptr::NonNull<WSK_SOCKET>>,
     closing: bool,
+    /// It is closed when the call of a restart returns.
+    close_waits: bool,
     disconnecting: bool,
-    /// The restart's IRP is in flight.
+    /// The restart's call or IRP is under way.
     restarting: bool,
-    /// Octets were left with the provider, and it has indicated nothing since.
-    gated: bool,
-    /// A restart was asked for since then.
-    restarted: bool,
+    gate: Gate,
     /// Sends of this turn.
     sends: u8,
+}
+
+/// Whether octets are left with the provider.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Gate {
+    /// None are.
+    #[default]
+    Open,
+    /// They are, and it has indicated nothing since.
+    Closed,
+    /// The same, and a restart is to be asked for at the end of this turn.
+    Wanted,
+    /// The same, and it was asked for.
+    Asked,
+}
+
+/// A restart that is to be asked for.
+pub(super) struct Call {
+    socket: *mut WSK_SOCKET,
+    receive: PFN_WSK_TRANSFER,
+    irp: *mut IRP,
+}
+
+impl Call {
+    /// Asks for it.
+    ///
+    /// # Safety
+    /// The socket is not closed until this returns (R1).
+    pub(super) unsafe fn make(self) {
+        let Some(receive) = self.receive else { return };
+        let mut nothing = WSK_BUF { Mdl: core::ptr::null_mut(), Offset: 0, Length: 0 };
+        // SAFETY: R1; a zero-length receive moves no data.
+        unsafe { receive(self.socket, &raw mut nothing, 0, self.irp) };
+    }
 }
 
 /// Sends of one turn at most, so that a callback ends in time (contract section 12): where they
@@ -48,7 +83,7 @@ impl Link {
     }
 
     pub(super) fn receive_began(&mut self) {
-        self.gated = false;
+        self.gate = Gate::Open;
     }
 
     pub(super) fn turn_began(&mut self) {
@@ -60,20 +95,26 @@ impl Link {
         self.sends >= SENDS_PER_TURN
     }
 
+    /// True when octets are left that no restart is under way for.
+    pub(super) fn waits_for_restart(&self) -> bool {
+        matches!(self.gate, Gate::Closed | Gate::Wanted)
+    }
+
+    /// True when a restart is wanted that is for the worker: it may bring another receive event
+    /// before it returns, and too much was sent already for another turn in the same callback.
+    pub(super) fn restarts_later(&self) -> bool {
+        let wants = self.gate == Gate::Wanted && !self.closing;
+        wants && self.sends > SENDS_PER_TURN / 2
+    }
+
     /// Octets are left, which is as if they were with the provider, but nothing restarts them: they
     /// are offered again by the event that brought them.
     pub(super) fn receive_held(&mut self) {
-        self.gated = true;
-        self.restarted = true;
+        self.gate = Gate::Asked;
     }
 
     pub(super) fn receive_gated(&mut self) {
-        self.gated = true;
-        self.restarted = false;
-    }
-
-    pub(super) fn restart_done(&mut self) {
-        self.restarting = false;
+        self.gate = Gate::Closed;
     }
 }
 
@@ -136,7 +177,7 @@ impl<'s, C: Client> Socket<'s, C> {
 
     /// True while the provider withholds octets that were not taken.
     pub fn is_gated(&self) -> bool {
-        self.link.gated
+        self.link.gate != Gate::Open
     }
 
     /// Notes that octets are with the provider for which no restart was asked, or none that it
@@ -163,7 +204,12 @@ impl<'s, C: Client> Socket<'s, C> {
 
     /// The socket's functions while calls are allowed (C2), with the socket.
     fn functions(&self) -> Option<(*mut WSK_SOCKET, &'s WSK_PROVIDER_CONNECTION_DISPATCH)> {
-        let socket = self.link.socket.filter(|_| !self.link.closing)?.as_ptr();
+        if self.link.closing { None } else { self.last_functions() }
+    }
+
+    /// The same of one that is to be closed.
+    fn last_functions(&self) -> Option<(*mut WSK_SOCKET, &'s WSK_PROVIDER_CONNECTION_DISPATCH)> {
+        let socket = self.link.socket?.as_ptr();
         // SAFETY: C2, C3: the socket exists until its close is begun.
         let table = unsafe { (*socket).Dispatch };
         // SAFETY: C6: an accepted socket has the connection table, valid while the socket is.
@@ -215,27 +261,37 @@ impl<'s, C: Client> Socket<'s, C> {
     }
 
     /// Lets receive events come again after octets were left with the provider; those come first.
-    /// Nothing happens unless octets were left, or when it was asked for already.
+    /// It is asked for at the end of the turn. Nothing happens unless octets were left, or when it
+    /// was asked for already.
     pub fn restart_receive(&mut self) {
-        if !self.link.gated || self.link.restarted || self.link.restarting {
+        if self.link.gate != Gate::Closed || self.link.restarting {
             return;
         }
-        if self.endpoint.provider().is_by_irp() {
-            // The octets are ours: they are shown again by the runner, which this is.
-            self.link.receive_began();
-            return;
+        // By IRP the octets are ours: they are shown again by the runner, which this is.
+        let by_irp = self.endpoint.provider().is_by_irp();
+        self.link.gate = if by_irp { Gate::Open } else { Gate::Wanted };
+    }
+
+    /// The restart that is to be asked for when the runner rests.
+    pub(super) fn take_restart(&mut self) -> Option<Call> {
+        if self.link.gate != Gate::Wanted {
+            return None;
         }
-        let Some((socket, table)) = self.functions() else { return };
-        let Some(receive) = table.WskReceive else { return };
-        self.link.restarted = true;
-        self.link.restarting = true;
+        let (socket, table) = self.functions()?;
+        let receive = table.WskReceive;
         let context = core::ptr::from_ref(self.endpoint).cast_mut().cast();
         let irp = &raw const self.endpoint.receive;
         // SAFETY: idle: `restarting` was false; the slot stays (C3).
         let irp = unsafe { EmbeddedIrp::prepare(irp, Some(restart_complete::<C>), context) };
-        let mut nothing = WSK_BUF { Mdl: core::ptr::null_mut(), Offset: 0, Length: 0 };
-        // SAFETY: C1, C2; a zero-length receive moves no data.
-        unsafe { receive(socket, &raw mut nothing, 0, irp) };
+        (self.link.gate, self.link.restarting) = (Gate::Asked, true);
+        self.endpoint.restart.begin();
+        Some(Call { socket, receive, irp })
+    }
+
+    /// The runner did not rest: another time.
+    pub(super) fn keep_restart(&mut self) {
+        self.endpoint.restart.cancel();
+        (self.link.gate, self.link.restarting) = (Gate::Wanted, false);
     }
 
     /// Ends our side after all sends so far; [`Events::DISCONNECTED`] follows, perhaps never: keep
@@ -260,15 +316,34 @@ impl<'s, C: Client> Socket<'s, C> {
     /// Closes the socket, abortively unless both sides have ended (C4). The client hears of it by
     /// `closed` once everything in flight is back; nothing else follows.
     pub fn close(&mut self) {
-        let Some((socket, table)) = self.functions() else { return };
+        if !core::mem::replace(&mut self.link.closing, true) {
+            self.try_close();
+        }
+    }
+
+    /// Closes it unless the call of a restart has to return first.
+    fn try_close(&mut self) {
+        self.link.close_waits = !self.endpoint.restart.may_close();
+        if self.link.close_waits {
+            return;
+        }
+        let Some((socket, table)) = self.last_functions() else { return };
         let Some(close) = table.Basic.WskCloseSocket else { return };
-        self.link.closing = true;
         let context = core::ptr::from_ref(self.endpoint).cast_mut().cast();
         let irp = &raw const self.endpoint.close;
-        // SAFETY: idle: `closing` is set once per connection; the slot stays (C3).
+        // SAFETY: idle: this is reached once per connection; the slot stays (C3).
         let irp = unsafe { EmbeddedIrp::prepare(irp, Some(close_complete::<C>), context) };
-        // SAFETY: C1, C2: no other call is in progress and none follows.
+        // SAFETY: C1, C2: no other call is in progress (R1) and none follows.
         unsafe { close(socket, irp) };
+    }
+
+    /// A restart is over, or its call returned to who wants to close.
+    pub(super) fn restart_done(&mut self) {
+        self.link.restarting = false;
+        self.endpoint.restart.end();
+        if self.link.close_waits {
+            self.try_close();
+        }
     }
 }
 
@@ -301,9 +376,12 @@ kernel_fn! {
     ) -> NTSTATUS {
         // SAFETY: in the completion routine.
         let (status, _) = unsafe { outcome(irp) };
-        let dead = if NT_SUCCESS(status) { Events::RESTARTED } else { Events::PEER_RESET };
-        // SAFETY: the context given in `restart_receive`.
-        unsafe { endpoint::<C>(context) }.post(Events::RESTARTED.with(dead));
+        // SAFETY: the context given in `take_restart`.
+        let endpoint = unsafe { endpoint::<C>(context) };
+        let events = restart_events(endpoint.restart.completed(!NT_SUCCESS(status)));
+        if events != Events::NONE {
+            endpoint.post(events);
+        }
         STATUS_MORE_PROCESSING_REQUIRED
     }
 }

@@ -7,6 +7,7 @@ use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use loom::thread;
 
 use super::owner::Owner;
+use super::restart::{Restart, Told};
 use super::rundown::Rundown;
 use super::slab::NONE;
 use super::stack::Stack;
@@ -254,5 +255,55 @@ fn the_last_one_out_is_known() {
         assert_eq!(last.load(Ordering::Relaxed), 1);
         assert_eq!(rundown.count(), 0);
         assert!(rundown.close(), "closing again finds nobody");
+    });
+}
+
+/// A restart's call and completion beside the close of its socket, which waits for the call.
+#[test]
+fn a_socket_is_closed_when_no_restart_is_being_called() {
+    every_order(|| {
+        let restart = Arc::new(Restart::new());
+        // Of the caller, until it has told what there is to tell; and of who closes.
+        let slot = Arc::new(UnsafeCell::new(()));
+        restart.begin();
+        let calls = {
+            let (restart, slot) = (restart.clone(), slot.clone());
+            thread::spawn(move || {
+                slot.with_mut(|_| ());
+                let told = restart.returned();
+                if told != Told::Nothing {
+                    slot.with_mut(|_| ());
+                }
+                told
+            })
+        };
+        let other = restart.clone();
+        let completes = thread::spawn(move || other.completed(false));
+        let closed = restart.may_close();
+        if closed {
+            slot.with_mut(|_| ());
+        }
+        let told = [calls.join().unwrap(), completes.join().unwrap()];
+        assert!(told.contains(&Told::Over), "nobody told");
+        if !closed {
+            assert_eq!(told[0], Told::Over, "the close waits on");
+            restart.end();
+            assert!(restart.may_close(), "told before the call returned");
+        }
+    });
+}
+
+/// Whether call or completion comes last: one of them tells that the restart is over, and failed.
+#[test]
+fn the_end_of_a_restart_is_told_once() {
+    every_order(|| {
+        let restart = Arc::new(Restart::new());
+        restart.begin();
+        let other = restart.clone();
+        let completes = thread::spawn(move || other.completed(true));
+        let returned = restart.returned();
+        let mut told = [returned, completes.join().unwrap()];
+        told.sort_by_key(|told| *told == Told::Failed);
+        assert_eq!(told, [Told::Nothing, Told::Failed]);
     });
 }

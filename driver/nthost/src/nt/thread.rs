@@ -12,7 +12,7 @@ use nt_sys::ps::KSTART_ROUTINE;
 use super::event;
 use super::handle::{self, Target};
 use crate::ledger::{Ledger, Register};
-use crate::processor::{self, Context, require_irql};
+use crate::processor::{self, require_irql};
 use crate::sim::freedom::Freedom;
 use crate::sim::{actor, fault, world};
 use crate::verifier::{Rule, Site, violation};
@@ -81,7 +81,7 @@ pub unsafe extern "win64" fn PsCreateSystemThread(
     THREADS.add(object, Site::here(export));
     let name = "system thread".to_owned();
     if world::is_on() {
-        actor::spawn(name, Context::of_host(), move || start.run());
+        actor::spawn_thread(name, move || start.run());
     } else if std::thread::Builder::new().name(name).spawn(move || start.run()).is_err() {
         THREADS.remove(object);
         return STATUS_INSUFFICIENT_RESOURCES;

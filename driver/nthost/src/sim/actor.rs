@@ -48,12 +48,23 @@ pub(crate) enum Wait {
 pub(crate) struct Actor {
     pub(super) name: String,
     pub(super) wait: Wait,
+    /// A system thread.
+    is_thread: bool,
     coroutine: Option<Coroutine<(), (), ()>>,
     yielder: *const Yielder<(), ()>,
 }
 
-/// Adds an actor that runs `body` with the given thread state.
-pub(crate) fn spawn(name: String, context: Context, body: impl FnOnce() + 'static) {
+/// 100 ns that a thread gets no processor at most, as a power of two: 0.4 s.
+const STARVED_MAX_LOG: u64 = 22;
+
+/// Adds a system thread that runs `body`.
+pub(crate) fn spawn_thread(name: String, body: impl FnOnce() + 'static) {
+    let at = spawn(name, Context::of_host(), body);
+    with(|world| world.actors[at].is_thread = true);
+}
+
+/// Adds an actor that runs `body` with the given thread state; returns its place.
+pub(super) fn spawn(name: String, context: Context, body: impl FnOnce() + 'static) -> usize {
     let mut stacks = STACKS.take();
     let stack = stacks.pop();
     STACKS.set(stacks);
@@ -64,9 +75,21 @@ pub(crate) fn spawn(name: String, context: Context, body: impl FnOnce() + 'stati
         processor::set_context(&context);
         body();
     });
-    let actor =
-        Actor { name, wait: Wait::Ready, coroutine: Some(coroutine), yielder: core::ptr::null() };
+    let actor = Actor {
+        name,
+        wait: Wait::Ready,
+        is_thread: false,
+        coroutine: Some(coroutine),
+        yielder: core::ptr::null(),
+    };
     with(|world| world.actors.push(actor));
+    at
+}
+
+/// True in a system thread at PASSIVE_LEVEL: whatever is more urgent may keep it from running.
+pub(super) fn is_passive_thread() -> bool {
+    let is_passive = processor::irql() == 0;
+    is_passive && with(|world| world.actors.get(world.current).is_some_and(|actor| actor.is_thread))
 }
 
 /// Lets an actor go on until it waits again. From the scheduler.
@@ -150,7 +173,15 @@ fn preempt_simulated(freedom: Freedom) {
 
 /// How long who was preempted stays away.
 pub(super) fn while_away() -> Wait {
+    let may_starve = is_passive_thread();
     with(|world| {
+        if may_starve && world.now >= world.fed_until && world.take(Freedom::ThreadStarved) {
+            let scale = 1 << world.random.within(0, STARVED_MAX_LOG);
+            let back = world.now + world.random.within(0, scale);
+            // What waits for it is late, and not by ever more.
+            world.fed_until = back + 3 * (back - world.now);
+            return Wait::Until(back);
+        }
         if world.take(Freedom::Away) { Wait::Until(world.now + world.delay()) } else { Wait::Ready }
     })
 }

@@ -23,6 +23,19 @@ pub(crate) fn attach(connection: &'static Connection) {
     }
 }
 
+/// Receive events were restarted: the first may come before the call that did it returns.
+pub(crate) fn restarted(connection: &'static Connection) {
+    let Some(port) = work::port_of(connection.number()) else { return };
+    let standing = connection.standing();
+    let comes = with(|world| {
+        is_due(world, port, &standing, Kind::Receive) && world.take(Freedom::IndicatedInline)
+    });
+    if comes {
+        receive(connection, port, &standing);
+    }
+    look(connection);
+}
+
 /// Something changed: see to what there is to do.
 pub(crate) fn look(connection: &'static Connection) {
     let Some(port) = work::port_of(connection.number()) else { return };
@@ -55,11 +68,15 @@ fn is_due(world: &mut World, port: PortId, standing: &Standing, kind: Kind) -> b
             if reset {
                 return !standing.reset_told;
             }
-            if !ended || octets || standing.end_told {
+            if !ended || standing.end_told {
                 return false;
             }
-            if withheld {
-                return gated && world.take(Freedom::EndBeforeWithheld);
+            if withheld && gated {
+                // Before those that came after them, too.
+                return world.take(Freedom::EndBeforeWithheld);
+            }
+            if octets || withheld {
+                return false;
             }
             !receiving || world.take(Freedom::EndDuringReceive)
         }

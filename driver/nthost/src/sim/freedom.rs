@@ -33,6 +33,10 @@ enum Kind {
     Order,
     /// The same, but it takes its time.
     Rare,
+    /// The same, of a provider that is made so: who does it often does it always.
+    Manner,
+    /// It takes so long that nothing is in time while it lasts.
+    Delay,
     /// A peer, or the network, loses a connection before it is one.
     Loss,
     /// A call or an allocation fails, or the transport does.
@@ -116,6 +120,12 @@ freedoms! {
     InspectLost = "NULL InspectID", Death;
     /// Indicated memory cannot be accessed after its callback, nor what is behind its end.
     TakenAway = "indication taken away", Order;
+    /// A thread at PASSIVE_LEVEL is interrupted between two instructions of the driver.
+    ThreadInterrupted = "thread interrupted", Rare;
+    /// A thread that was interrupted gets no processor for a while: there are more urgent ones.
+    ThreadStarved = "thread starved", Delay;
+    /// A restart indicates what was withheld before it returns.
+    IndicatedInline = "indicated inside the restart", Manner;
 }
 
 /// How often each is taken, in parts of 4,096, and how often each was.
@@ -139,8 +149,15 @@ impl Freedoms {
             let never = temper.one_in(3);
             let often = 1 << temper.within(5, 12);
             let odds = match freedom.kind() {
-                Kind::Order => often - often / 8,
+                Kind::Order | Kind::Delay => often - often / 8,
                 Kind::Rare => often / 64,
+                Kind::Manner => {
+                    if often < PARTS / 4 {
+                        often
+                    } else {
+                        PARTS
+                    }
+                }
                 Kind::Loss | Kind::Fault => often / 8,
                 Kind::Death => often / 16,
             };
@@ -159,8 +176,8 @@ impl Freedoms {
     /// Whether it is taken now.
     pub(crate) fn take(&mut self, freedom: Freedom) -> bool {
         let comes = match freedom.kind() {
-            Kind::Order | Kind::Rare => true,
-            Kind::Loss => !self.calm,
+            Kind::Order | Kind::Rare | Kind::Manner => true,
+            Kind::Delay | Kind::Loss => !self.calm,
             Kind::Fault | Kind::Death => self.faults,
         };
         if !comes {
@@ -178,7 +195,9 @@ impl Freedoms {
 
     /// The driver is never interrupted between two instructions.
     pub(crate) fn forbid_interruptions(&mut self) {
-        for freedom in [Freedom::Interrupted, Freedom::InterruptedInCollision] {
+        for freedom in
+            [Freedom::Interrupted, Freedom::InterruptedInCollision, Freedom::ThreadInterrupted]
+        {
             self.odds[freedom as usize] = 0;
         }
     }

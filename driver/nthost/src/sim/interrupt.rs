@@ -48,7 +48,8 @@ pub(crate) fn image_is_at(range: Range<usize>) {
 #[inline]
 pub(crate) fn arm() {
     if is_on() {
-        arm_if(Freedom::Interrupted);
+        let thread = actor::is_passive_thread();
+        arm_if(if thread { Freedom::ThreadInterrupted } else { Freedom::Interrupted });
     }
 }
 

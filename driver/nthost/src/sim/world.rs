@@ -59,6 +59,8 @@ pub(crate) struct World {
     busy: BTreeMap<usize, u32>,
     /// DPCs queued or running.
     pub(super) dpcs: Vec<usize>,
+    /// Until when no thread is starved again.
+    pub(super) fed_until: u64,
 }
 
 /// True on the thread of a simulated machine.
@@ -121,6 +123,7 @@ impl World {
             lookaside_depth,
             busy: BTreeMap::new(),
             dpcs: Vec::new(),
+            fed_until: 0,
             random: random.fork(5),
         }
     }

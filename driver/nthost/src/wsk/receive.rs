@@ -59,8 +59,12 @@ kernel_fn! {
         }
         shared.gated = false;
         drop(shared);
-        // Octets that were withheld come first, on the home processor, outside this call.
-        call.0.call_home();
+        // Octets that were withheld come first: on the home processor, outside this call.
+        if sim::world::is_on() {
+            sim::connection::restarted(call.0);
+        } else {
+            call.0.call_home();
+        }
         complete(call.0.address(), export, irp, STATUS_SUCCESS, 0)
     }
 }
