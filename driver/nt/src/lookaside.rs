@@ -159,11 +159,6 @@ impl<const N: usize> LookasideBox<N> {
         unsafe { self.entry.as_mut() }
     }
 
-    /// Octets that still fit.
-    pub fn room(&self) -> usize {
-        N - self.len()
-    }
-
     /// Appends as many octets as fit; returns how many.
     pub fn append(&mut self, octets: &[u8]) -> usize {
         let entry = self.entry();
