@@ -60,12 +60,6 @@ impl PinnedSite {
         Site::new(&self.image, &self.layout)
     }
 
-    /// Identifies the content.
-    #[inline]
-    pub fn generation(&self) -> u64 {
-        self.view().generation()
-    }
-
     /// Before it is published: the names of its health endpoints get their places in `table`, which
     /// is the one that [`PinnedSite::health`] will be asked with.
     pub fn adopt(&mut self, table: &HealthTable) {
