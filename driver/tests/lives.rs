@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use machine::{Client, Machine, body, image, number, refusal, text};
-use nthost::Value;
+use nthost::{Options, Value};
 use wskhttpd_abi::Counter;
 
 /// True when the server refuses a new connection: it is reset without an answer.
@@ -85,6 +85,17 @@ fn a_provider_without_events_is_served_by_irp() {
     let said = machine.log().contains("no event callbacks");
     assert_eq!(said, machine::is_irp_only(), "{}", machine.log());
     assert_eq!(machine.connect().get("/hello.txt").status, 200);
+}
+
+/// Lists are used where they can be made and deleted, pool where one of the two is missing.
+#[test]
+fn a_kernel_with_half_of_a_pair_is_served() {
+    for absent in ["ExInitializeLookasideListEx", "ExDeleteLookasideListEx"] {
+        let absent = vec![absent.to_owned()];
+        let machine = Machine::start_as(vec![], |options| Options { absent, ..options });
+        assert_eq!(machine.connect().get("/hello.txt").status, 200);
+        machine.stop();
+    }
 }
 
 #[test]
