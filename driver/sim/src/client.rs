@@ -431,6 +431,9 @@ impl Client {
         if !self.is_over() {
             fail(&format!("{} is left alone", self.name()));
         }
+        if crowded && self.has_yielded() {
+            return;
+        }
         let crossed = self.has_crossed();
         let owed = self.complete().saturating_sub(usize::from(crossed));
         if self.reader.answers < owed || self.reader.rest() > 0 {
@@ -443,6 +446,14 @@ impl Client {
         if self.state != State::Ended && self.conduct != Conduct::Lingers {
             fail(&format!("{} saw a reset", self.name()));
         }
+    }
+
+    /// A connection of which nothing was heard for long enough may have to make room, whatever is on
+    /// its way.
+    fn has_yielded(&self) -> bool {
+        let was_idle = |least: Duration| self.ended_after >= least / 4;
+        let has_ended = self.conduct != Conduct::Lingers && self.state == State::Ended;
+        has_ended && self.yields_after.is_some_and(was_idle)
     }
 
     /// An idle connection may be ended while the next request is on its way.

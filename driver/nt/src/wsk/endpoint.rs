@@ -1,9 +1,10 @@
 //! A connection's slot and its one runner.
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use nt_sys::wsk::WSK_SOCKET;
 
+use super::in_flight::InFlight;
 use super::intake::Intake;
 use super::owner::Owner;
 use super::provider::Provider;
@@ -64,33 +65,6 @@ impl Events {
 
     const fn without(self, other: Events) -> Events {
         Events(self.0 & !other.0)
-    }
-}
-
-/// Sends under way, and the octets in them, in one word: how many from this bit on.
-const ONE_SEND: u64 = 1 << 40;
-
-/// Sends submitted and not completed.
-#[derive(Default)]
-pub(super) struct InFlight(AtomicU64);
-
-impl InFlight {
-    /// By the runner, before it submits a send of so many octets.
-    pub(super) fn add(&self, octets: usize) {
-        self.0.fetch_add(ONE_SEND + octets as u64, Ordering::Relaxed);
-    }
-
-    /// By the completion of that send.
-    pub(super) fn remove(&self, octets: usize) {
-        self.0.fetch_sub(ONE_SEND + octets as u64, Ordering::Release);
-    }
-
-    pub(super) fn count(&self) -> u32 {
-        (self.0.load(Ordering::Relaxed) / ONE_SEND) as u32
-    }
-
-    pub(super) fn octets(&self) -> u64 {
-        self.0.load(Ordering::Relaxed) % ONE_SEND
     }
 }
 

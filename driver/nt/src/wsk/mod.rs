@@ -22,6 +22,7 @@ mod accepting;
 mod address;
 mod door;
 mod endpoint;
+mod in_flight;
 mod indication;
 mod intake;
 mod listen;
