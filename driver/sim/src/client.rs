@@ -448,8 +448,8 @@ impl Client {
         }
     }
 
-    /// A connection of which nothing was heard for long enough may have to make room, whatever is on
-    /// its way.
+    /// A connection of which nothing was heard for long enough may have to make room, whatever is
+    /// on its way.
     fn has_yielded(&self) -> bool {
         let was_idle = |least: Duration| self.ended_after >= least / 4;
         let has_ended = self.conduct != Conduct::Lingers && self.state == State::Ended;
