@@ -295,14 +295,29 @@ pub(crate) fn report() -> String {
     if !is_on() {
         return String::new();
     }
-    // A report from inside `with` goes without.
-    let report = try_with(|world| {
-        format!(
-            "    the machine:\n{}    the last things that happened:\n{}    {}\n",
-            world.dump(),
-            world.last(),
-            Failure::replay(),
-        )
+    // A report from inside `with` goes without, but never without the command that repeats it.
+    let machine = try_with(|world| {
+        let (dump, last) = (world.dump(), world.last());
+        format!("    the machine:\n{dump}    the last things that happened:\n{last}")
     });
-    report.unwrap_or_default()
+    format!("{}    {}\n", machine.unwrap_or_default(), Failure::replay())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim;
+
+    #[test]
+    fn a_report_has_its_replay_wherever_it_is_made() {
+        let options = || sim::Options { replay: "this command".to_owned(), ..Default::default() };
+        let (said, _) = sim::run(options(), &sim::nobody(), report);
+        assert!(
+            said.contains("the machine:") && said.ends_with("replay:  this command\n"),
+            "{said}"
+        );
+        // In the middle of a use, as an alarm may come.
+        let (said, _) = sim::run(options(), &sim::nobody(), || with(|_| report()));
+        assert_eq!(said.trim(), "replay:  this command");
+    }
 }
