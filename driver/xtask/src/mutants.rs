@@ -237,7 +237,8 @@ fn round(
     let packages = subject.tests_of.iter().flat_map(|package| ["--package", package]);
     // What is built there may be the last mutant of an earlier round: cargo tells copies of the
     // workspace apart neither by their place nor by times that are older than the build.
-    let cleaned = cargo().args(["clean", "--quiet", "--package", subject.package]).status()?;
+    let changed = SUBJECTS.iter().flat_map(|subject| ["--package", subject.package]);
+    let cleaned = cargo().args(["clean", "--quiet"]).args(changed).status()?;
     ensure!(cleaned.success(), "cargo clean");
     let started = Instant::now();
     let mut baseline = cargo();

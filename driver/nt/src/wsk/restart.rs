@@ -2,8 +2,8 @@
 //!
 //! The provider may indicate octets before the call that restarts it returns. While the caller is
 //! the runner, that event finds the connection busy, leaves its octets, and has to be restarted in
-//! turn: where it always comes inside the call, for ever. So the runner rests first. What it did
-//! the call in the name of may go on meanwhile: only the close has to wait for its return.
+//! turn: where it always comes inside the call, for ever. So the runner rests first. The connection
+//! goes on meanwhile, with whoever runs it: only the close has to wait for the call's return.
 use crate::sync::{AtomicU32, Ordering};
 
 /// The call has not returned.
