@@ -4,7 +4,8 @@ use super::indication::Indication;
 use super::network::PortId;
 use super::work::{self, Kind};
 use super::world::{World, with};
-use crate::wsk::connection::{Connection, Standing};
+use crate::wsk::connection::Connection;
+use crate::wsk::shared::Standing;
 
 /// Octets of one indication at most.
 const INDICATED_MAX: usize = 64 * 1024;

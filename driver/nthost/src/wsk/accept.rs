@@ -9,8 +9,9 @@ use nt_sys::wsk::{
     AF_INET6, SOCKADDR, WSK_EVENT_ACCEPT, WSK_EVENT_DISCONNECT, WSK_EVENT_RECEIVE, WSK_INSPECT_ID,
 };
 
-use super::connection::{Connection, Life, Shared};
+use super::connection::{Connection, Life};
 use super::listener::Listener;
+use super::shared::Shared;
 use super::{registration, slots};
 use crate::host::state;
 use crate::live::{address, listening};
@@ -77,7 +78,7 @@ impl Listener {
             Self::attach(connection, processor);
             return;
         }
-        let mut shared = connection.shared.lock();
+        let mut shared = connection.lock();
         let refused = core::mem::take(&mut *shared);
         connection.set_life(Life::Closed, &mut shared);
         drop(shared);
@@ -101,7 +102,7 @@ impl Listener {
         connection.number.store(work::number_of(&stream), Ordering::Relaxed);
         connection.home.store(u32::try_from(processor).unwrap_or(0), Ordering::Relaxed);
         connection.set_client(0, 0);
-        let mut shared = connection.shared.lock();
+        let mut shared = connection.lock();
         *shared = Shared { stream: Some(stream), inspect_id, remote, local, ..Shared::default() };
         connection.set_life(Life::Open, &mut shared);
         connection
@@ -112,7 +113,7 @@ impl Listener {
         if world::is_on() {
             return sim::connection::attach(connection);
         }
-        let mut shared = connection.shared.lock();
+        let mut shared = connection.lock();
         let Some(Stream::Live(file)) = &shared.stream else { return };
         let unsent = !shared.sends.is_empty();
         if state().processor(processor).watch(connection, file, unsent).is_err() {

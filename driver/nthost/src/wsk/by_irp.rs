@@ -13,9 +13,10 @@ use nt_sys::wsk::{
 };
 
 use super::complete;
-use super::connection::{Connection, SendIrp};
+use super::connection::Connection;
 use super::listener::{self, Listener};
 use super::registration;
+use super::shared::SendIrp;
 use crate::nt::irp;
 use crate::sim::freedom::Freedom;
 use crate::sim::interrupt::AtReturn;
@@ -185,7 +186,7 @@ impl Connection {
     pub(super) fn receive_by_irp(&'static self, buffer: &WSK_BUF, irp: *mut IRP) {
         let (to, octets) = target(buffer);
         let receive = PendingReceive { irp: SendIrp(irp), to, octets };
-        self.shared.lock().receives.push_back(receive);
+        self.lock().receives.push_back(receive);
         if world::is_on() {
             self.look();
         } else {
@@ -204,7 +205,7 @@ impl Connection {
     }
 
     fn next_received(&self) -> Option<(PendingReceive, NTSTATUS, usize)> {
-        let mut shared = self.shared.lock();
+        let mut shared = self.lock();
         let shared = &mut *shared;
         if !self.is_open() {
             return None;
@@ -243,7 +244,7 @@ impl Connection {
 
     /// The socket closes.
     pub(super) fn cancel_receives(&self) {
-        let receives = core::mem::take(&mut self.shared.lock().receives);
+        let receives = core::mem::take(&mut self.lock().receives);
         for receive in receives {
             complete(self.address(), "WskReceive", receive.irp.0, STATUS_CANCELLED, 0);
         }

@@ -1,30 +1,30 @@
 //! A connection socket: its state, and the functions of its dispatch table.
-use parking_lot::{Mutex, MutexGuard};
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::ntdef::{
-    DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_CANCELLED, STATUS_CONNECTION_RESET,
-    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_DEVICE_STATE,
-    STATUS_NOT_IMPLEMENTED, STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
+    NTSTATUS, PVOID, STATUS_CANCELLED, STATUS_CONNECTION_RESET, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_DEVICE_STATE, STATUS_NOT_IMPLEMENTED,
+    STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
 };
 use nt_sys::wsk::{
     SIO_WSK_QUERY_INSPECT_ID, SOCKADDR, WSK_BUF, WSK_CLIENT_CONNECTION_DISPATCH,
     WSK_DATA_INDICATION, WSK_FLAG_ABORTIVE, WSK_INSPECT_ID, WSK_PROVIDER_BASIC_DISPATCH,
     WSK_PROVIDER_CONNECTION_DISPATCH, WSK_SOCKET, WskIoctl,
 };
+use parking_lot::{Mutex, MutexGuard};
 
-use super::send::PendingSend;
+use super::call::{Calls, enter_call};
+use super::shared::{Locked, NO_FILE, SendIrp, Shared};
 use super::{complete, slots};
 use crate::host::state;
 use crate::nt::irp;
-use crate::processor::{self, Task, require_irql};
+use crate::processor::{self, Task};
 use crate::sim::freedom::Freedom;
 use crate::sim::interrupt::AtReturn;
 use crate::sim::{self, work, world};
-use crate::transport::Stream;
 use crate::verifier::{Rule, Site, violation};
 
 /// Turns of the event loop that a close takes. In checked builds other events come in between, as
@@ -43,87 +43,11 @@ pub(super) enum Life {
     Closing,
 }
 
-/// What the client and the transport share, under the socket's lock.
-#[derive(Default)]
-#[allow(clippy::struct_excessive_bools)] // independent facts
-pub(super) struct Shared {
-    pub(super) stream: Option<Stream>,
-    pub(super) sends: VecDeque<PendingSend>,
-    /// Octets that were indicated and not taken.
-    pub(super) withheld: Vec<u8>,
-    /// No receive events until WskReceive.
-    pub(super) gated: bool,
-    /// WskReceive came while the event that closes the gate was running.
-    pub(super) restart_early: bool,
-    /// A receive event is running.
-    pub(super) receiving: bool,
-    /// A disconnect event is running.
-    pub(super) telling: bool,
-    /// The transport may have octets.
-    pub(super) readable: bool,
-    /// The transport has said that an end comes, which is read behind the last octets.
-    pub(super) end_comes: bool,
-    pub(super) read_ended: bool,
-    pub(super) write_ended: bool,
-    pub(super) reset: bool,
-    /// A send failed: what follows it cannot be sent either.
-    pub(super) send_failed: bool,
-    /// The client knows that the peer ended or reset.
-    pub(super) end_told: bool,
-    pub(super) reset_told: bool,
-    /// Receives by IRP that wait for octets.
-    pub(super) receives: VecDeque<super::by_irp::PendingReceive>,
-    /// Graceful disconnect that waits for sends.
-    pub(super) disconnect: Option<SendIrp>,
-    /// One that will not complete before the close.
-    pub(super) stuck: Option<SendIrp>,
-    pub(super) close: Option<SendIrp>,
-    /// Turns of the home processor that the close still waits.
-    pub(super) close_turns: u32,
-    pub(super) closed_at: Option<Site>,
-    pub(super) inspect_id: Option<WSK_INSPECT_ID>,
-    pub(super) remote: SOCKADDR,
-    pub(super) local: SOCKADDR,
-}
-
-impl Shared {
-    fn is_in_event(&self) -> bool {
-        self.receiving || self.telling
-    }
-}
-
-/// What there is to be done for a connection.
-#[allow(clippy::struct_excessive_bools)] // independent facts
-pub(crate) struct Standing {
-    pub(crate) open: bool,
-    pub(crate) closing: bool,
-    /// It has no events.
-    pub(crate) by_irp: bool,
-    /// A receive by IRP waits.
-    pub(crate) awaited: bool,
-    /// No receive events may come.
-    pub(crate) gated: bool,
-    pub(crate) receiving: bool,
-    pub(crate) withheld: bool,
-    /// A send waits.
-    pub(crate) sending: bool,
-    /// A graceful disconnect waits.
-    pub(crate) disconnecting: bool,
-    pub(crate) end_told: bool,
-    pub(crate) reset_told: bool,
-}
-
-/// An IRP that the provider keeps.
-pub(super) struct SendIrp(pub(super) *mut IRP);
-// SAFETY: the provider's until completed, whichever thread does it.
-unsafe impl Send for SendIrp {}
-
 /// A connection socket. The client sees its first field.
 #[repr(C)]
 pub(crate) struct Connection {
     pub(super) socket: WSK_SOCKET,
-    /// Calls into the socket's functions that are running.
-    calls: AtomicU32,
+    pub(super) calls: Calls,
     /// Processor whose thread reads and closes.
     pub(super) home: AtomicU32,
     /// Names it on a simulated machine; 0 elsewhere.
@@ -133,7 +57,12 @@ pub(crate) struct Connection {
     /// The client's context and table, set when accepted.
     context: AtomicUsize,
     table: AtomicUsize,
-    pub(super) shared: Mutex<Shared>,
+    /// A receive event is running. Written by the home processor.
+    receiving: AtomicBool,
+    /// The file of an open socket while octets that arrive can be told at once, or [`NO_FILE`];
+    /// changes under the lock. F1: only the home processor closes the file.
+    plain_file: AtomicI32,
+    shared: Mutex<Shared>,
 }
 
 // SAFETY: the raw pointer in `socket` is to a constant table.
@@ -160,51 +89,18 @@ struct Table(WSK_PROVIDER_CONNECTION_DISPATCH);
 // SAFETY: a constant table.
 unsafe impl Sync for Table {}
 
-/// A call into a socket's function; counts until dropped.
-pub(super) struct Call(pub(super) &'static Connection);
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        // Somebody else may go on while the call is still running.
-        sim::actor::preempt(Freedom::PreemptedAtReturn);
-        self.0.calls.fetch_sub(1, Ordering::Release);
-    }
-}
-
-/// The connection behind a socket, with the call counted and the socket's life checked.
-pub(super) fn enter_call(export: &'static str, socket: *mut WSK_SOCKET) -> Call {
-    require_irql(export, DISPATCH_LEVEL);
-    if socket.is_null() {
-        violation(Rule::CallDuringClose, export, "no socket", "null", None);
-    }
-    // SAFETY: connection objects are never freed, and the client gets no other sockets of this
-    // category.
-    let connection: &'static Connection = unsafe { &*socket.cast::<Connection>() };
-    connection.calls.fetch_add(1, Ordering::Acquire);
-    if !connection.is_open() {
-        called_when_closed(export, connection);
-    }
-    Call(connection)
-}
-
-#[cold]
-fn called_when_closed(export: &'static str, connection: &'static Connection) -> ! {
-    let site = connection.shared.lock().closed_at;
-    let object = format!("connection socket {:p}", connection.pointer());
-    let detail = format!("it is {:?}", connection.life());
-    violation(Rule::CallDuringClose, export, object, detail, site)
-}
-
 impl Connection {
     pub(super) fn new() -> Connection {
         Connection {
             socket: WSK_SOCKET { Dispatch: (&raw const TABLE.0).cast() },
-            calls: AtomicU32::new(0),
+            calls: Calls::default(),
             home: AtomicU32::new(0),
             number: AtomicU64::new(0),
             life: AtomicU32::new(Life::Closed as u32),
             context: AtomicUsize::new(0),
             table: AtomicUsize::new(0),
+            receiving: AtomicBool::new(false),
+            plain_file: AtomicI32::new(NO_FILE),
             shared: Mutex::new(Shared::default()),
         }
     }
@@ -230,8 +126,44 @@ impl Connection {
     }
 
     /// Under the lock.
-    pub(super) fn set_life(&self, life: Life, _shared: &mut MutexGuard<'_, Shared>) {
+    pub(super) fn set_life(&self, life: Life, _shared: &mut Locked<'_>) {
         self.life.store(life as u32, Ordering::Release);
+    }
+
+    /// What its client and its transport share.
+    pub(super) fn lock(&self) -> Locked<'_> {
+        Locked::of(self, self.shared.lock())
+    }
+
+    /// The same for a send, which changes nothing that the way of arriving octets depends on.
+    pub(super) fn lock_to_send(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock()
+    }
+
+    /// Under the lock.
+    pub(super) fn set_plain_file(&self, file: RawFd) {
+        self.plain_file.store(file, Ordering::Release);
+    }
+
+    /// The file of an open socket, while octets that arrive can be told at once. On the home
+    /// processor.
+    pub(super) fn plain_file(&self) -> Option<BorrowedFd<'_>> {
+        let file = self.plain_file.load(Ordering::Acquire);
+        // SAFETY: F1: open until this thread closes it.
+        (file != NO_FILE).then(|| unsafe { BorrowedFd::borrow_raw(file) })
+    }
+
+    pub(super) fn is_receiving(&self) -> bool {
+        self.receiving.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_receiving(&self, receiving: bool) {
+        self.receiving.store(receiving, Ordering::Relaxed);
+    }
+
+    /// A receive or a disconnect event is running.
+    fn is_in_event(&self, shared: &Shared) -> bool {
+        self.is_receiving() || shared.telling
     }
 
     /// The client's context and table; a null table means that it wants no events.
@@ -258,7 +190,7 @@ impl Connection {
 
     /// A call into one of its functions is running.
     pub(crate) fn is_in_call(&self) -> bool {
-        self.calls.load(Ordering::Acquire) > 0
+        self.calls.count() > 0
     }
 
     /// Asks the home processor, or any of a simulated machine, to look at the connection.
@@ -277,29 +209,10 @@ impl Connection {
         }
     }
 
-    /// What there is to be done for it.
-    pub(crate) fn standing(&self) -> Standing {
-        let by_irp = self.client().1.is_null();
-        let shared = self.shared.lock();
-        Standing {
-            open: self.is_open(),
-            closing: self.life() == Life::Closing,
-            by_irp,
-            awaited: !shared.receives.is_empty(),
-            gated: shared.gated || shared.reset,
-            receiving: shared.receiving,
-            withheld: !shared.withheld.is_empty(),
-            sending: !shared.sends.is_empty(),
-            disconnecting: shared.disconnect.is_some(),
-            end_told: shared.end_told,
-            reset_told: shared.reset_told,
-        }
-    }
-
     /// Ends everything at once: sends fail, the peer will see a reset.
     pub(super) fn abort_sends(&self, export: &'static str, status: NTSTATUS) {
         loop {
-            let mut shared = self.shared.lock();
+            let mut shared = self.lock();
             let send = shared.sends.pop_front();
             let waiting = if send.is_some() {
                 None
@@ -317,7 +230,7 @@ impl Connection {
 
     /// Sends are all out: a waiting disconnect can end our side.
     pub(super) fn sends_done(&self) {
-        let mut shared = self.shared.lock();
+        let mut shared = self.lock();
         if !shared.sends.is_empty() {
             return;
         }
@@ -337,9 +250,9 @@ impl Connection {
     /// On the home processor, outside every callback of this socket: the close, when asked for.
     /// True when the socket is gone.
     pub(crate) fn finish_close(&'static self) -> bool {
-        let mut shared = self.shared.lock();
+        let mut shared = self.lock();
         let life = self.life();
-        if life != Life::Closing || shared.is_in_event() {
+        if life != Life::Closing || self.is_in_event(&shared) {
             return life == Life::Closed;
         }
         if world::is_on() && shared.close_turns > 0 {
@@ -360,7 +273,7 @@ impl Connection {
         drop(shared);
         self.abort_sends("WskCloseSocket", STATUS_CANCELLED);
         self.cancel_receives();
-        let mut shared = self.shared.lock();
+        let mut shared = self.lock();
         // A provider that cannot end one side has no other end than the close.
         let write_ended = shared.write_ended || state().irp_only;
         let orderly = (shared.read_ended || state().irp_only) && write_ended && !shared.reset;
@@ -391,7 +304,7 @@ kernel_fn! {
         let _return = AtReturn;
         let call = enter_call(export, socket);
         let connection = call.0;
-        if connection.calls.load(Ordering::Acquire) > 1 {
+        if connection.calls.count() > 1 {
             let object = format!("connection socket {socket:p}");
             violation(Rule::CallDuringClose, export, object, "another call is running", None);
         }
@@ -399,21 +312,21 @@ kernel_fn! {
         if connection.client().1.is_null() {
             work::closes_unused(connection.number());
         }
-        let mut shared = connection.shared.lock();
+        let mut shared = connection.lock();
         connection.set_life(Life::Closing, &mut shared);
         shared.closed_at = Some(Site::here(export));
         shared.close = Some(SendIrp(irp));
         shared.close_turns = if world::is_on() { 1 } else { CLOSE_TURNS };
-        let in_event = shared.is_in_event();
+        let in_event = connection.is_in_event(&shared);
         drop(shared);
         drop(call);
         // The home processor closes, after the callback that is running there, if one is: whoever
         // calls an event of the socket looks for this behind it.
-        let at_home = processor::is(connection.home()) && processor::depth() == 0;
-        if world::is_on() || !in_event && !at_home {
-            connection.call_home();
-        } else if !in_event {
+        let at_home = processor::is(connection.home()) && !world::is_on();
+        if at_home && !in_event && processor::depth() == 0 {
             connection.finish_close();
+        } else if !(at_home && in_event) {
+            connection.call_home();
         }
         STATUS_PENDING
     }
@@ -441,9 +354,9 @@ kernel_fn! {
                 let object = format!("connection socket {socket:p}");
                 violation(Rule::AbortiveBuffer, export, object, "a buffer", None);
             }
-            connection.shared.lock().reset = true;
+            connection.lock().reset = true;
             connection.abort_sends(export, STATUS_CANCELLED);
-            if let Some(stream) = &connection.shared.lock().stream {
+            if let Some(stream) = &connection.lock().stream {
                 stream.reset();
             }
             return complete(connection.address(), export, irp, STATUS_SUCCESS, 0);
@@ -452,7 +365,7 @@ kernel_fn! {
             // Legal in WSK; no driver here sends its last octets this way.
             return complete(connection.address(), export, irp, STATUS_NOT_SUPPORTED, 0);
         }
-        let mut shared = connection.shared.lock();
+        let mut shared = connection.lock();
         let refused = if shared.reset {
             Some(STATUS_CONNECTION_RESET)
         } else if shared.write_ended || shared.disconnect.is_some() {
@@ -491,7 +404,7 @@ kernel_fn! {
             let detail = format!("request {request}, code {code:#x}");
             violation(Rule::Flags, export, format!("connection socket {socket:p}"), detail, None);
         }
-        let Some(id) = call.0.shared.lock().inspect_id else {
+        let Some(id) = call.0.lock().inspect_id else {
             return STATUS_INVALID_DEVICE_REQUEST;
         };
         if work::fails_for(call.0.number(), export, Freedom::CallFailed) {
@@ -517,7 +430,7 @@ fn get_address(
 ) -> NTSTATUS {
     let call = enter_call(export, socket);
     irp::submit(export, irp);
-    let value = which(&call.0.shared.lock());
+    let value = which(&call.0.lock());
     // SAFETY: the caller's: room for an address.
     unsafe { address.write_unaligned(value) };
     complete(call.0.address(), export, irp, STATUS_SUCCESS, 0)

@@ -20,7 +20,7 @@ use nt_sys::wsk::{
 use parking_lot::Mutex;
 
 use super::complete;
-use super::connection::SendIrp;
+use super::shared::SendIrp;
 use crate::host::state;
 use crate::ledger::Register;
 use crate::live::{address, listening};

@@ -1,6 +1,7 @@
 //! Winsock Kernel: registration, sockets, and the callbacks of the client.
 pub(crate) mod accept;
 mod by_irp;
+mod call;
 pub(crate) mod connection;
 pub(crate) mod inspect;
 pub(crate) mod listener;
@@ -8,6 +9,7 @@ pub(crate) mod pins;
 pub(crate) mod receive;
 pub(crate) mod registration;
 pub(crate) mod send;
+pub(crate) mod shared;
 pub(crate) mod slots;
 
 use nt_sys::io::IRP;

@@ -1,21 +1,23 @@
 //! WskReceive, and the events of arriving octets and ends.
-use parking_lot::MutexGuard;
-
 use nt_sys::io::IRP;
 use nt_sys::kernel_fn;
 use nt_sys::ntdef::{
-    DISPATCH_LEVEL, NTSTATUS, STATUS_CONNECTION_RESET, STATUS_DATA_NOT_ACCEPTED,
+    DISPATCH_LEVEL, NTSTATUS, PVOID, STATUS_CONNECTION_RESET, STATUS_DATA_NOT_ACCEPTED,
     STATUS_FILE_FORCED_CLOSED, STATUS_INSUFFICIENT_RESOURCES, STATUS_NOT_SUPPORTED, STATUS_PENDING,
     STATUS_SUCCESS, status_name,
 };
 use nt_sys::wsk::{
-    WSK_BUF, WSK_DATA_INDICATION, WSK_FLAG_ABORTIVE, WSK_FLAG_AT_DISPATCH_LEVEL, WSK_SOCKET,
+    PFN_WSK_RECEIVE_EVENT, WSK_BUF, WSK_DATA_INDICATION, WSK_FLAG_ABORTIVE,
+    WSK_FLAG_AT_DISPATCH_LEVEL, WSK_SOCKET,
 };
 use rustix::event::epoll::EventFlags;
 
+use super::call::enter_call;
 use super::complete;
-use super::connection::{Connection, Shared, enter_call};
+use super::connection::Connection;
+use super::shared::{Locked, Shared};
 use crate::live::buffer::ReceiveBuffer;
+use crate::live::stream;
 use crate::nt::irp;
 use crate::processor;
 use crate::sim::freedom::Freedom;
@@ -52,8 +54,8 @@ kernel_fn! {
         if work::fails_for(call.0.number(), export, Freedom::ReceiveFailed) {
             return complete(call.0.address(), export, irp, STATUS_INSUFFICIENT_RESOURCES, 0);
         }
-        let mut shared = call.0.shared.lock();
-        if shared.receiving {
+        let mut shared = call.0.lock();
+        if call.0.is_receiving() {
             // The documentation does not say whether one that comes so early is heard.
             shared.restart_early = !sim::takes(Freedom::RestartLost);
         }
@@ -103,7 +105,13 @@ impl Shared {
             return Next::Nothing;
         }
         let Some(stream) = &self.stream else { return Next::Nothing };
-        match stream.receive(buffer.octets_mut()) {
+        let received = stream.receive(buffer.octets_mut());
+        self.came(&received)
+    }
+
+    /// What is to be told of what the transport has given.
+    fn came(&mut self, received: &Received) -> Next {
+        match *received {
             Received::Octets { octets, more } => {
                 // Edges come once: an end that was announced with octets is not announced again.
                 self.readable = more || self.end_comes;
@@ -128,7 +136,10 @@ impl Shared {
 impl Connection {
     /// The transport says that something changed. On the home processor.
     pub(crate) fn ready(&'static self, flags: EventFlags, buffer: &mut ReceiveBuffer) {
-        let mut shared = self.shared.lock();
+        if flags == EventFlags::IN && self.read_plainly(buffer) {
+            return;
+        }
+        let mut shared = self.lock();
         if !self.is_open() {
             drop(shared);
             self.finish_close();
@@ -142,7 +153,7 @@ impl Connection {
         if flags.contains(EventFlags::OUT) && !shared.sends.is_empty() {
             drop(shared);
             self.flush();
-            shared = self.shared.lock();
+            shared = self.lock();
         }
         self.read(shared, buffer);
     }
@@ -150,19 +161,51 @@ impl Connection {
     /// Something was left to do on the home processor.
     pub(crate) fn at_home(&'static self, buffer: &mut ReceiveBuffer) {
         if !self.finish_close() {
-            self.read(self.shared.lock(), buffer);
+            self.read(self.lock(), buffer);
         }
+    }
+
+    /// What nearly always happens: octets have come, and the client takes all of them. The lock is
+    /// not taken. False when that is not to be expected, and nothing was done.
+    fn read_plainly(&'static self, buffer: &mut ReceiveBuffer) -> bool {
+        let Some(file) = self.plain_file() else { return false };
+        let (context, event @ Some(_)) = self.receive_event() else { return false };
+        let received = stream::receive(file, buffer.octets_mut());
+        let Received::Octets { octets, more: false } = received else {
+            let mut shared = self.lock();
+            let next = shared.came(&received);
+            self.tell(shared, next, buffer);
+            return true;
+        };
+        let list = buffer.indication(octets);
+        self.set_receiving(true);
+        let taken = self.call_receive_event(event, context, list, octets);
+        if taken == octets && self.plain_file().is_some() {
+            self.set_receiving(false);
+        } else {
+            let mut shared = self.lock();
+            self.receive_event_over(&mut shared, taken, buffer.octets(octets));
+            self.go_on(shared, buffer);
+        }
+        buffer.poison(octets);
+        true
     }
 
     /// Tells the client what has arrived, as long as it takes it. The lock is released while the
     /// client runs.
-    fn read(&'static self, mut shared: MutexGuard<'_, Shared>, buffer: &mut ReceiveBuffer) {
+    fn read(&'static self, mut shared: Locked<'_>, buffer: &mut ReceiveBuffer) {
         if self.client().1.is_null() {
             drop(shared);
             return self.serve_receives();
         }
+        let next = shared.next(buffer);
+        self.tell(shared, next, buffer);
+    }
+
+    /// As [`Connection::read`], of which the first is known.
+    fn tell(&'static self, mut shared: Locked<'_>, mut next: Next, buffer: &mut ReceiveBuffer) {
         for _ in 0..READS_MAX {
-            shared = match shared.next(buffer) {
+            shared = match next {
                 Next::Octets(octets) => {
                     let list = buffer.indication(octets);
                     let shared = self.indicate(shared, list, buffer.octets(octets));
@@ -172,76 +215,103 @@ impl Connection {
                 Next::Ended => {
                     drop(shared);
                     self.tell_end(0);
-                    self.shared.lock()
+                    self.lock()
                 }
                 Next::Reset => {
                     drop(shared);
                     self.abort_sends("WskSend", STATUS_CONNECTION_RESET);
                     self.tell_end(WSK_FLAG_ABORTIVE);
-                    self.shared.lock()
+                    self.lock()
                 }
                 Next::Nothing => return,
             };
-            if !self.is_open() {
-                drop(shared);
-                self.finish_close();
-                return;
+            if !self.is_open() || !shared.has_next() {
+                return self.go_on(shared, buffer);
             }
-            if !shared.has_next() {
-                return;
-            }
+            next = shared.next(buffer);
         }
         drop(shared);
         self.call_home();
     }
 
+    /// Behind an event: there may be more, or the socket is to be closed.
+    fn go_on(&'static self, shared: Locked<'_>, buffer: &mut ReceiveBuffer) {
+        if !self.is_open() {
+            drop(shared);
+            self.finish_close();
+        } else if shared.has_next() {
+            self.read(shared, buffer);
+        }
+    }
+
     /// One receive event of a simulated machine.
     pub(crate) fn indicate_simulated(&self, list: *mut WSK_DATA_INDICATION, octets: &[u8]) {
-        drop(self.indicate(self.shared.lock(), list, octets));
+        drop(self.indicate(self.lock(), list, octets));
+    }
+
+    /// The client's context, and its receive event.
+    #[inline]
+    fn receive_event(&self) -> (PVOID, PFN_WSK_RECEIVE_EVENT) {
+        let (context, table) = self.client();
+        // SAFETY: the client's table stays until the socket is closed.
+        (context, unsafe { table.as_ref() }.and_then(|table| table.WskReceiveEvent))
     }
 
     /// One receive event of `octets`, which `list` describes. Takes the lock, and gives it back.
-    #[allow(clippy::inline_always, reason = "of every request")]
-    #[inline(always)]
     fn indicate<'s>(
         &'s self,
-        mut shared: MutexGuard<'s, Shared>,
+        mut shared: Locked<'s>,
         list: *mut WSK_DATA_INDICATION,
         octets: &[u8],
-    ) -> MutexGuard<'s, Shared> {
-        let (context, table) = self.client();
-        // SAFETY: the client's table stays until the socket is closed.
-        let event = unsafe { table.as_ref() }.and_then(|table| table.WskReceiveEvent);
-        let Some(event) = event else { return shared };
-        let octets_len = octets.len();
-        let mut accepted = octets_len;
-        shared.receiving = true;
+    ) -> Locked<'s> {
+        let (context, event @ Some(_)) = self.receive_event() else { return shared };
+        self.set_receiving(true);
         shared.restart_early = false;
         drop(shared);
+        let taken = self.call_receive_event(event, context, list, octets.len());
+        let mut shared = self.lock();
+        self.receive_event_over(&mut shared, taken, octets);
+        shared
+    }
+
+    /// Calls the client's receive event; returns how many octets it took.
+    #[allow(clippy::inline_always, reason = "of every request")]
+    #[inline(always)]
+    fn call_receive_event(
+        &self,
+        event: PFN_WSK_RECEIVE_EVENT,
+        context: PVOID,
+        list: *mut WSK_DATA_INDICATION,
+        octets: usize,
+    ) -> usize {
+        let Some(event) = event else { return octets };
+        let mut accepted = octets;
         let status = self.run_event("WskReceiveEvent", |flags| {
             // SAFETY: the client's callback with its context; the list is valid for the call.
-            let status = unsafe { event(context, flags, list, octets_len, &raw mut accepted) };
-            sim::cost::read(accepted.min(octets_len));
+            let status = unsafe { event(context, flags, list, octets, &raw mut accepted) };
+            sim::cost::read(accepted.min(octets));
             status
         });
-        let taken = match status {
-            STATUS_SUCCESS if accepted <= octets_len && accepted > 0 => accepted,
+        match status {
+            STATUS_SUCCESS if accepted <= octets && accepted > 0 => accepted,
             STATUS_DATA_NOT_ACCEPTED => 0,
             _ => {
                 let name = status_name(status).unwrap_or("an unknown status");
-                let detail = format!("{name} with {accepted} of {octets_len} octets accepted");
+                let detail = format!("{name} with {accepted} of {octets} octets accepted");
                 violation(Rule::ReceiveResult, "WskReceiveEvent", "its result", detail, None)
             }
-        };
-        let mut shared = self.shared.lock();
-        shared.receiving = false;
-        if taken < octets_len {
+        }
+    }
+
+    /// The event of `octets` is over: what was not taken is withheld.
+    fn receive_event_over(&self, shared: &mut Locked<'_>, taken: usize, octets: &[u8]) {
+        self.set_receiving(false);
+        if taken < octets.len() {
             // What came first stays first: nothing can have been added meanwhile.
             let rest = octets.get(taken..).unwrap_or_default();
             shared.withheld.splice(..0, rest.iter().copied());
             shared.gated = !shared.restart_early;
         }
-        shared
     }
 
     /// Runs an event of this socket, which is given its flags.
@@ -264,7 +334,7 @@ impl Connection {
 
     /// The next octets for a simulated event, at most `most`, of which `split` takes a part.
     pub(crate) fn next_octets(&self, most: usize, split: Option<usize>) -> Vec<u8> {
-        let mut shared = self.shared.lock();
+        let mut shared = self.lock();
         let shared = &mut *shared;
         if let Some(stream) = &shared.stream {
             let mut buffer = vec![0; most];
@@ -280,19 +350,19 @@ impl Connection {
 
     /// The provider gives the connection up: a receive event without an indication (rule 13).
     pub(crate) fn give_up(&'static self) {
-        self.shared.lock().reset = true;
+        self.lock().reset = true;
         self.abort_sends("WskSend", STATUS_FILE_FORCED_CLOSED);
         let (context, table) = self.client();
         // SAFETY: the client's table stays until the socket is closed.
         let event = unsafe { table.as_ref() }.and_then(|table| table.WskReceiveEvent);
         let Some(event) = event else { return };
-        self.shared.lock().receiving = true;
+        self.set_receiving(true);
         let mut accepted = 0;
         let status = self.run_event("WskReceiveEvent", |flags| {
             // SAFETY: the client's callback with its context; no list says that the socket is dead.
             unsafe { event(context, flags, core::ptr::null_mut(), 0, &raw mut accepted) }
         });
-        self.shared.lock().receiving = false;
+        self.set_receiving(false);
         if status != STATUS_SUCCESS {
             violation(Rule::ReceiveResult, "WskReceiveEvent", "its result", status, None);
         }
@@ -300,7 +370,7 @@ impl Connection {
 
     /// The end of a simulated connection is told.
     pub(crate) fn tell_simulated_end(&'static self, reset: bool) {
-        let mut shared = self.shared.lock();
+        let mut shared = self.lock();
         if reset {
             shared.reset = true;
             shared.withheld.clear();
@@ -315,7 +385,7 @@ impl Connection {
     }
 
     fn tell_end(&'static self, flags: u32) {
-        let mut shared = self.shared.lock();
+        let mut shared = self.lock();
         shared.end_told = true;
         shared.reset_told |= flags == WSK_FLAG_ABORTIVE;
         drop(shared);
@@ -324,12 +394,12 @@ impl Connection {
         let event = unsafe { table.as_ref() }.and_then(|table| table.WskDisconnectEvent);
         let Some(event) = event else { return };
         // The close may be asked for inside; it is done after the callback, like for receives.
-        self.shared.lock().telling = true;
+        self.lock().telling = true;
         let status = self.run_event("WskDisconnectEvent", |at_dispatch| {
             // SAFETY: the client's callback with its context.
             unsafe { event(context, flags | at_dispatch) }
         });
-        self.shared.lock().telling = false;
+        self.lock().telling = false;
         if status != STATUS_SUCCESS {
             violation(Rule::ReceiveResult, "WskDisconnectEvent", "its result", status, None);
         }

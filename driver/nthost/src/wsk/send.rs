@@ -11,8 +11,10 @@ use nt_sys::ntdef::{
 };
 use nt_sys::wsk::{WSK_BUF, WSK_FLAG_NODELAY, WSK_SOCKET};
 
-use super::connection::{Connection, SendIrp, Shared, enter_call};
+use super::call::enter_call;
+use super::connection::Connection;
 use super::pins::Pins;
+use super::shared::{SendIrp, Shared};
 use super::{complete, give_back};
 use crate::host::state;
 use crate::nt::irp::Given;
@@ -193,7 +195,7 @@ kernel_fn! {
         let given = Given::to(export, irp);
         let chain = Chain::of(buffer);
         let connection = call.0;
-        let mut shared = connection.shared.lock();
+        let mut shared = connection.lock_to_send();
         if let Some(status) = connection.refuses(&mut shared, &chain) {
             drop(shared);
             return give_back(connection.address(), given, status, 0);
@@ -217,8 +219,8 @@ kernel_fn! {
             }
             Err(_) => {
                 // The system says so once; a read would find an ordinary end.
-                shared.reset = true;
                 drop(shared);
+                connection.lock().reset = true;
                 give_back(connection.address(), given, STATUS_CONNECTION_RESET, 0)
             }
         }
@@ -277,7 +279,7 @@ impl Connection {
 
     /// The next send that is over, if one is.
     fn next_done(&self) -> Option<(PendingSend, NTSTATUS)> {
-        let mut shared = self.shared.lock();
+        let mut shared = self.lock();
         let shared = &mut *shared;
         let stream = shared.stream.as_ref()?;
         let send = shared.sends.front_mut()?;
