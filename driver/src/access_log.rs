@@ -4,7 +4,7 @@
 //! parsed, for what is remembered has no target to log.
 use arrayvec::ArrayVec;
 use http1::{Request, Target};
-use nt::{Lookaside, LookasideBox, Result};
+use nt::{Lookaside, LookasideBox, PerProcessor, Result, processor};
 use response_cache::Site;
 use wskhttpd_abi::{Access, Method};
 
@@ -86,10 +86,11 @@ impl AccessLog {
     /// off.
     pub fn asked(
         &self,
-        heads: &Lookaside<HEAD_BUFFER_BYTES>,
+        heads: &PerProcessor<Lookaside<HEAD_BUFFER_BYTES>>,
         request: &Request<'_>,
     ) -> Option<Asked> {
-        let mut target = self.0.as_ref().and_then(|_| heads.take())?;
+        self.0.as_ref()?;
+        let mut target = heads.of(processor::current())?.take()?;
         target.append(&text(request.target));
         Some(Asked { method: method(request.method), target })
     }

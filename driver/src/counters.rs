@@ -1,7 +1,7 @@
 //! Counters, one set per processor, so that counting shares no cache line.
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use nt::{PoolSlice, Result, Tag, processor};
+use nt::{PerProcessor, Result, Tag, processor};
 use wskhttpd_abi::{Counter, Counters};
 
 /// The counters of one processor, on cache lines of their own.
@@ -23,7 +23,7 @@ impl Set {
 
 /// All processors' counters.
 pub struct CounterSets {
-    sets: PoolSlice<Set>,
+    sets: PerProcessor<Set>,
 }
 
 impl CounterSets {
@@ -32,8 +32,8 @@ impl CounterSets {
     /// # Errors
     /// `INSUFFICIENT_RESOURCES`.
     pub fn new() -> Result<CounterSets> {
-        let zero = |_| Set { values: [const { AtomicU64::new(0) }; _], _apart: [0; _] };
-        Ok(CounterSets { sets: PoolSlice::from_fn(Tag::Server, processor::count(), zero)? })
+        let zero = || Ok(Set { values: [const { AtomicU64::new(0) }; _], _apart: [0; _] });
+        Ok(CounterSets { sets: PerProcessor::new(Tag::Server, zero)? })
     }
 
     /// Counts on the processor that runs this code. IRQL <= DISPATCH.
@@ -46,14 +46,7 @@ impl CounterSets {
     /// The counters of a processor. IRQL <= DISPATCH.
     #[inline]
     pub fn of(&self, processor: usize) -> Option<&Set> {
-        // One that came after the start has the first one's.
-        self.sets.get(processor).or_else(|| self.of_the_first())
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn of_the_first(&self) -> Option<&Set> {
-        self.sets.first()
+        self.sets.of(processor)
     }
 
     /// Sums over all processors; gauges are left at zero.

@@ -5,7 +5,7 @@
 //! has the same chance as another's sixteenth.
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use nt::{PoolSlice, Result, Tag, processor, time};
+use nt::{PerProcessor, Result, Tag, processor, time};
 use wskhttpd_abi::{BUCKETS, Latency, bucket_of};
 
 /// One of so many turns is measured.
@@ -25,7 +25,7 @@ struct Histogram {
 pub struct Histograms {
     /// Counts of the performance counter in a second; not 0.
     frequency: u64,
-    histograms: PoolSlice<Histogram>,
+    histograms: PerProcessor<Histogram>,
 }
 
 /// A connection's place among its turns, and when the one that is measured began.
@@ -78,15 +78,17 @@ impl Histograms {
     /// # Errors
     /// `INSUFFICIENT_RESOURCES`.
     pub fn new() -> Result<Histograms> {
-        let empty = |_| Histogram {
-            sum_ns: AtomicU64::new(0),
-            counts: [const { AtomicU64::new(0) }; _],
-            _apart: [0; _],
+        let empty = || {
+            Ok(Histogram {
+                sum_ns: AtomicU64::new(0),
+                counts: [const { AtomicU64::new(0) }; _],
+                _apart: [0; _],
+            })
         };
         let (_, frequency) = time::performance_counter();
         Ok(Histograms {
             frequency: frequency.max(1),
-            histograms: PoolSlice::from_fn(Tag::Server, processor::count(), empty)?,
+            histograms: PerProcessor::new(Tag::Server, empty)?,
         })
     }
 
@@ -97,8 +99,7 @@ impl Histograms {
         let (now, _) = time::performance_counter();
         let ns = nanoseconds(now.saturating_sub(stopwatch.began), self.frequency);
         stopwatch.began = 0;
-        let place = processor::current().checked_rem(self.histograms.len());
-        let Some(histogram) = place.and_then(|place| self.histograms.get(place)) else { return };
+        let Some(histogram) = self.histograms.of(processor::current()) else { return };
         if let Some(count) = histogram.counts.get(bucket_of(ns)) {
             count.fetch_add(1, Ordering::Relaxed);
             histogram.sum_ns.fetch_add(ns, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! One value for all processors, replaced while it is in use.
 //!
-//! Each processor has a desk: a reference to the value as it was when somebody last looked, and
-//! what was derived from it. A turn that finds its desk up to date reads one shared word and writes
+//! Each processor has a desk: a copy of the value as it was when somebody last looked, and what was
+//! derived from it. A turn that finds its desk up to date reads one shared word and writes
 //! none but those of its desk. What was replaced goes when the last desk and the last turn have let
 //! go of it; desks that nobody comes to are swept.
 use crate::sync::{
@@ -21,6 +21,8 @@ impl Derived for () {
 /// What a processor has.
 pub struct Desk<T, D> {
     epoch: u64,
+    /// Which one the value is.
+    number: u64,
     value: PoolArc<T>,
     derived: D,
     /// Between what two processors write there is more than a cache line.
@@ -40,27 +42,33 @@ pub struct Published<T, D> {
     current: SpinLock<PoolArc<T>>,
     /// Grows with each value, and when what was derived from it is no longer so.
     epoch: AtomicU64,
-    /// How many there were.
+    /// How many there were: the number of the present one. Changes under the lock.
     count: AtomicU64,
+    /// Makes a desk's own of a value.
+    copy: fn(&PoolArc<T>) -> PoolArc<T>,
     /// A desk may have a value that was replaced.
     is_stale: AtomicBool,
     desks: PoolSlice<TryCell<Desk<T, D>>>,
 }
 
 impl<T, D: Derived> Published<T, D> {
-    /// Publishes the first value to so many processors; `derived` makes what each has beside it.
+    /// Publishes the first value to so many processors. `copy` makes what each has of it, which is
+    /// to be a reference that is counted for this processor alone where turns count references;
+    /// `derived` makes what each has beside it.
     ///
     /// # Errors
     /// `INSUFFICIENT_RESOURCES`.
     pub fn new(
         value: PoolArc<T>,
         processors: usize,
+        copy: fn(&PoolArc<T>) -> PoolArc<T>,
         derived: impl Fn() -> Result<D>,
     ) -> Result<Published<T, D>> {
         let desk = |_| {
             Ok(TryCell::new(Desk {
                 epoch: 0,
-                value: value.clone(),
+                number: 1,
+                value: copy(&value),
                 derived: derived()?,
                 _apart: [0; _],
             }))
@@ -70,6 +78,7 @@ impl<T, D: Derived> Published<T, D> {
             current: SpinLock::new(value),
             epoch: AtomicU64::new(0),
             count: AtomicU64::new(1),
+            copy,
             is_stale: AtomicBool::new(false),
         })
     }
@@ -110,9 +119,9 @@ impl<T, D: Derived> Published<T, D> {
     pub fn publish(&self, value: PoolArc<T>) {
         let replaced = self.current.with(|current| {
             self.epoch.fetch_add(1, Ordering::Release);
+            self.count.fetch_add(1, Ordering::Relaxed);
             core::mem::replace(current, value)
         });
-        self.count.fetch_add(1, Ordering::Relaxed);
         self.is_stale.store(true, Ordering::Release);
         drop(replaced);
         self.sweep();
@@ -150,9 +159,15 @@ impl<T, D: Derived> Published<T, D> {
     #[cold]
     #[inline(never)]
     fn refresh(&self, desk: &mut Desk<T, D>) {
-        // The lock is released before the old value is dropped, which may be its end.
-        (desk.value, desk.epoch) =
-            self.current.with(|value| (value.clone(), self.epoch.load(Ordering::Acquire)));
+        let (value, number, epoch) = self.current.with(|value| {
+            let number = self.count.load(Ordering::Relaxed);
+            (value.clone(), number, self.epoch.load(Ordering::Acquire))
+        });
+        if number != desk.number {
+            // The lock is released before the old value is dropped, which may be its end.
+            (desk.value, desk.number) = ((self.copy)(&value), number);
+        }
+        desk.epoch = epoch;
         desk.derived.forget();
     }
 }

@@ -7,7 +7,7 @@ use nt::wsk::{
     Arrival, Client, Door, Events, Indication, InspectId, Inspection, Listening, Seat, Socket,
     Sweep,
 };
-use nt::{Lookaside, Passive, PoolArc, Result, Tag, processor};
+use nt::{Lookaside, Passive, PerProcessor, PoolArc, Result, Tag, processor};
 use wskhttpd_abi::{Counter, Counters};
 
 use crate::access_log::AccessLog;
@@ -57,7 +57,7 @@ pub struct Server {
     /// Who may connect.
     pub admission: Admission,
     /// Buffers for unfinished heads.
-    pub heads: Lookaside<HEAD_BUFFER_BYTES>,
+    pub heads: PerProcessor<Lookaside<HEAD_BUFFER_BYTES>>,
     pressure: Pressure,
     /// Somebody waits, and a tick has passed.
     waited: AtomicBool,
@@ -119,10 +119,13 @@ impl Server {
         let logs = parameters.access_log != 0;
         Ok(Server {
             health,
-            sites: Published::new(PoolArc::new(Tag::Site, site)?, processor::count(), || {
+            sites: Published::new(
+                PoolArc::new(Tag::Site, site)?,
+                processor::count(),
+                PinnedSite::copy,
                 // What is remembered has no target that could be logged.
-                Memo::new(if logs { 0 } else { parameters.memo_heads })
-            })?,
+                || Memo::new(if logs { 0 } else { parameters.memo_heads }),
+            )?,
             content_bytes_max: AtomicU32::new(parameters.content_bytes_max),
             clock: Clock::new(now),
             timeouts,
@@ -131,7 +134,7 @@ impl Server {
             rejects: Rejects::new()?,
             access_log: AccessLog::new(logs)?,
             admission: Admission::new(rules(parameters), lists, key)?,
-            heads: Lookaside::new(Tag::Head)?,
+            heads: PerProcessor::new(Tag::Server, || Lookaside::new(Tag::Head))?,
             pressure: Pressure::default(),
             waited: AtomicBool::new(false),
             forget_at: AtomicU32::new(HANDSHAKE_TICKS.saturating_add(1)),

@@ -54,6 +54,15 @@ impl PinnedSite {
         Ok(PinnedSite { image, layout, places: [0; HEALTH_NAMES_MAX] })
     }
 
+    /// A processor's own: the same, with counts of references that others do not write. Where
+    /// memory is short it is the very same.
+    pub fn copy(site: &PoolArc<PinnedSite>) -> PoolArc<PinnedSite> {
+        let image = PoolArc::new(Tag::Site, site.image.share());
+        let copy = |image| PinnedSite { image, layout: site.layout, places: site.places };
+        let copied = image.and_then(|image| PoolArc::new(Tag::Site, copy(image)));
+        copied.unwrap_or_else(|_| site.clone())
+    }
+
     /// A view to look things up in.
     #[inline]
     pub fn view(&self) -> Site<'_> {

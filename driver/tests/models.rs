@@ -351,7 +351,12 @@ impl published::Derived for Noted {
 type Editions = published::Published<Edition, Noted>;
 
 fn editions(processors: usize, alive: &Arc<AtomicUsize>) -> Editions {
-    Editions::new(edition(0, alive), processors, || Ok(Noted(None))).unwrap()
+    Editions::new(edition(0, alive), processors, copy, || Ok(Noted(None))).unwrap()
+}
+
+/// A processor's own.
+fn copy(of: &PoolArc<Edition>) -> PoolArc<Edition> {
+    edition(of.number, &of.alive)
 }
 
 fn edition(number: u32, alive: &Arc<AtomicUsize>) -> PoolArc<Edition> {
@@ -373,7 +378,7 @@ fn turn(editions: &Editions, processor: usize) -> u32 {
     number
 }
 
-/// Runs `test` in every order; after the sweep there is one edition, the last.
+/// Runs `test` in every order; after the sweep there is one edition, the last, and each desk's.
 fn every_publication(processors: usize, test: fn(&Arc<Editions>, &Arc<AtomicUsize>)) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
@@ -383,7 +388,7 @@ fn every_publication(processors: usize, test: fn(&Arc<Editions>, &Arc<AtomicUsiz
         test(&all, &alive);
         all.sweep();
         assert!(!all.is_stale());
-        assert_eq!(alive.load(Ordering::Relaxed), 1, "editions that nobody uses");
+        assert_eq!(alive.load(Ordering::Relaxed), 1 + processors, "editions that nobody uses");
         drop(all);
         assert_eq!(alive.load(Ordering::Relaxed), 0);
     });

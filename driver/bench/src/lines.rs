@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::kernel;
 use crate::next_address;
 use crate::provider::{Connection, Octets};
-use crate::rows::WRK;
+use crate::rows::{LONG_PATH, WRK};
 
 /// Processors, and connections of each: neighbours have slots side by side.
 pub const PROCESSORS: u32 = 2;
@@ -22,6 +22,21 @@ const WATCHED: u32 = 20;
 static MARKS: [AtomicU64; PROCESSORS as usize] = [const { AtomicU64::new(0) }; _];
 static REST: AtomicU64 = AtomicU64::new(0);
 
+/// What each connection sends in a turn: a head that comes whole, one that comes in two, one with
+/// content, and one whose answer is too long to be copied.
+fn requests() -> Vec<Octets> {
+    let (first, second) = WRK.split_at(WRK.len() / 2);
+    let content = WRK.replace("\r\n\r\n", "\r\nContent-Length: 2\r\n\r\nok");
+    let long = WRK.replace("/hello.txt", LONG_PATH);
+    [WRK, first, second, &content, &long].map(|octets| Octets::new(octets.as_bytes())).into()
+}
+
+fn ask(connection: &Connection, requests: &mut [Octets]) {
+    for octets in requests {
+        connection.receive(octets);
+    }
+}
+
 /// Runs them.
 pub fn lines() -> Result<()> {
     let mut connections = Vec::new();
@@ -29,11 +44,11 @@ pub fn lines() -> Result<()> {
         let connection = Connection::open(next_address()).context("a connection")?;
         connections.push((number % PROCESSORS, connection));
     }
-    let mut octets = Octets::new(WRK.as_bytes());
+    let mut requests = requests();
     for _ in 0..WARM_UP {
         for (processor, connection) in &connections {
             kernel::run_on(*processor);
-            connection.receive(&mut octets);
+            ask(connection, &mut requests);
         }
     }
     for (processor, mark) in MARKS.iter().enumerate() {
@@ -47,7 +62,7 @@ pub fn lines() -> Result<()> {
         for (processor, connection) in &connections {
             kernel::run_on(*processor);
             MARKS[*processor as usize].store(turn.into(), Ordering::SeqCst);
-            connection.receive(&mut octets);
+            ask(connection, &mut requests);
             REST.store(turn.into(), Ordering::SeqCst);
         }
     }

@@ -28,6 +28,8 @@ pub struct Row {
     pub status: u16,
 }
 
+/// A file that is chained to its head.
+pub const LONG_PATH: &str = "/long.bin";
 /// wrk's request.
 pub const WRK: &str = "GET /hello.txt HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 const CURL: &str = "GET /hello.txt HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\

@@ -49,6 +49,7 @@ pub use log::log;
 pub use lookaside::{Lookaside, LookasideBox};
 pub use mdl::Pinned;
 pub use pool::{PoolBox, PoolSlice, Tag};
+pub use processor::PerProcessor;
 pub use registry::{MultiString, RegistryKey, ValueError};
 pub use spinlock::SpinLock;
 pub use status::{Result, Status};

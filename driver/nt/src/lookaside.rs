@@ -19,9 +19,23 @@ use crate::{PoolArc, Result, Status, routines};
 /// octets, by which the list links it. L4: entries go back to the list they came from, all of them
 /// before the list is dropped. L7: on a kernel without such lists every entry is an allocation.
 pub(crate) struct RawLookaside {
-    list: Option<PoolBox<UnsafeCell<LOOKASIDE_LIST_EX>>>,
+    list: Option<PoolBox<List>>,
     tag: Tag,
     octets: usize,
+    /// Between the counts of references to two of them there is more than a cache line.
+    _apart: [u64; 16],
+}
+
+/// What the kernel keeps, more than a cache line away from another.
+struct List {
+    list: UnsafeCell<LOOKASIDE_LIST_EX>,
+    _apart: [u64; 16],
+}
+
+impl List {
+    fn get(&self) -> *mut LOOKASIDE_LIST_EX {
+        self.list.get()
+    }
 }
 
 // SAFETY: the list is synchronised by interlocked operations; only its address is used (L1).
@@ -32,17 +46,17 @@ unsafe impl Sync for RawLookaside {}
 impl RawLookaside {
     pub(crate) fn new(tag: Tag, octets: usize) -> Result<RawLookaside> {
         let Some((Some(initialize), _)) = routines::lookaside_lists() else {
-            return Ok(RawLookaside { list: None, tag, octets });
+            return Ok(RawLookaside { list: None, tag, octets, _apart: [0; _] });
         };
         // SAFETY: plain data; initialised below.
-        let list: PoolBox<UnsafeCell<LOOKASIDE_LIST_EX>> =
-            PoolBox::new(Tag::Object, unsafe { core::mem::zeroed() })?;
+        let list = UnsafeCell::new(unsafe { core::mem::zeroed() });
+        let list = PoolBox::new(Tag::Object, List { list, _apart: [0; _] })?;
         // SAFETY: L1; no own allocator, flags and depth zero as the DDI wants.
         let status = unsafe {
             initialize(list.get().cast(), None, None, ex::NonPagedPoolNx, 0, octets, tag.raw(), 0)
         };
         Status::check(status)?;
-        Ok(RawLookaside { list: Some(list), tag, octets })
+        Ok(RawLookaside { list: Some(list), tag, octets, _apart: [0; _] })
     }
 
     /// Takes an uninitialised entry. IRQL <= DISPATCH.

@@ -8,7 +8,7 @@ use nt_sys::io;
 use nt_sys::mm::{self, MDL, PAGE_SIZE};
 
 use crate::pool::{self, Tag};
-use crate::{Result, Status};
+use crate::{PoolArc, Result, Status};
 
 /// Octets that one MDL may describe here.
 const PINNED_BYTES_MAX: usize = 1 << 31;
@@ -18,19 +18,33 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Immutable non-paged memory with an MDL over all of it, ready to be sent from.
 ///
-/// M1: `octets` and `mdl` live as long as `self`; the MDL describes exactly `octets`. M2: never
+/// M1: `octets` and `mdl` live as long as `memory`; the MDL describes exactly `octets`. M2: never
 /// written after construction. M3: the MDL is only a source of partial MDLs; its `Next` is null.
 pub struct Pinned {
     octets: NonNull<u8>,
     len: usize,
-    tag: Tag,
     mdl: NonNull<MDL>,
+    memory: PoolArc<Memory>,
+    /// Between the counts of references to two of them there is more than a cache line.
+    _apart: [u64; 16],
 }
 
 // SAFETY: M2, M3: immutable memory; partial MDLs are built from a source that nobody changes.
 unsafe impl Send for Pinned {}
 // SAFETY: as above.
 unsafe impl Sync for Pinned {}
+
+/// What is freed in the end.
+struct Memory {
+    octets: NonNull<u8>,
+    mdl: NonNull<MDL>,
+    tag: Tag,
+}
+
+// SAFETY: M2, M3, as above.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
 
 impl Pinned {
     /// Allocates `len` octets (1 to 2 GiB), lets `fill` write them and pins them for sending.
@@ -57,7 +71,8 @@ impl Pinned {
                 // SAFETY: the MDL describes non-paged pool.
                 unsafe { mm::MmBuildMdlForNonPagedPool(mdl.as_ptr()) };
                 COUNT.fetch_add(1, Ordering::Relaxed);
-                Ok(Pinned { octets, len, tag, mdl })
+                let memory = PoolArc::new(tag, Memory { octets, mdl, tag })?;
+                Ok(Pinned { octets, len, mdl, memory, _apart: [0; _] })
             }
             Err(status) => {
                 // SAFETY: allocated above, used no more.
@@ -67,7 +82,14 @@ impl Pinned {
         }
     }
 
-    /// How many there are in this driver: made, and not freed.
+    /// Another one of the same memory, which is freed with the last.
+    #[must_use]
+    pub fn share(&self) -> Pinned {
+        let Pinned { octets, len, mdl, .. } = *self;
+        Pinned { octets, len, mdl, memory: self.memory.clone(), _apart: [0; _] }
+    }
+
+    /// Memories in this driver: made, and not freed.
     pub fn count() -> u32 {
         COUNT.load(Ordering::Relaxed)
     }
@@ -81,9 +103,9 @@ impl Deref for Pinned {
     }
 }
 
-impl Drop for Pinned {
+impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: M1; sends that use partial MDLs of it hold a reference to `self`.
+        // SAFETY: M1; sends that use partial MDLs of it hold a reference to one that shares it.
         unsafe { io::IoFreeMdl(self.mdl.as_ptr()) };
         // SAFETY: M1.
         unsafe { pool::free(self.octets, self.tag) };

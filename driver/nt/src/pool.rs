@@ -4,6 +4,7 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
 use nt_sys::ex;
+use nt_sys::mm::PAGE_SIZE;
 
 use crate::{Result, Status, routines};
 
@@ -43,6 +44,8 @@ impl Tag {
 
 /// Alignment that every pool allocation has.
 const POOL_ALIGN: usize = 16;
+/// Octets of a cache line.
+const LINE: usize = 64;
 
 /// Allocates zeroed non-paged memory for `octets` octets (at least one).
 pub(crate) fn allocate(tag: Tag, octets: usize) -> Result<NonNull<u8>> {
@@ -140,7 +143,8 @@ impl<T> DerefMut for PoolBox<T> {
     }
 }
 
-/// A fixed number of values in one non-paged allocation.
+/// A fixed number of values in one non-paged allocation; each on cache lines of its own where its
+/// type has the alignment of one.
 ///
 /// B2: the pointer is the sole owner of `len` initialised values from [`allocate`] with `tag`.
 pub struct PoolSlice<T> {
@@ -172,8 +176,10 @@ impl<T> PoolSlice<T> {
         len: usize,
         mut make: impl FnMut(usize) -> Result<T>,
     ) -> Result<PoolSlice<T>> {
-        const { assert!(align_of::<T>() <= POOL_ALIGN) };
+        const { assert!(align_of::<T>() <= LINE) };
         let octets = len.checked_mul(size_of::<T>()).ok_or(Status::INSUFFICIENT_RESOURCES)?;
+        // An allocation of a page or more is page-aligned (ExAllocatePool2).
+        let octets = if align_of::<T>() > POOL_ALIGN { octets.max(PAGE_SIZE) } else { octets };
         let values = allocate(tag, octets)?.cast::<T>();
         let mut slice = PoolSlice { values, len: 0, tag };
         while slice.len < len {

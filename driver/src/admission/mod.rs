@@ -270,9 +270,12 @@ impl Admission {
             common_line: Line::new(waiters)?,
             exempt_line: Line::new(waiters)?,
             refusing: AtomicU32::new(0),
-            policy: Published::new(PoolArc::new(Tag::Server, policy)?, processor::count(), || {
-                Ok(())
-            })?,
+            policy: Published::new(
+                PoolArc::new(Tag::Server, policy)?,
+                processor::count(),
+                PoolArc::clone,
+                || Ok(()),
+            )?,
         })
     }
 

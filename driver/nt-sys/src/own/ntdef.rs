@@ -23,13 +23,10 @@ macro_rules! status {
             #[doc = concat!("NTSTATUS ", stringify!($value), ".")]
             pub const $name: NTSTATUS = u32::cast_signed($value);
         )*
-        /// The C name of a status, for logs and reports.
-        pub const fn status_name(status: NTSTATUS) -> Option<&'static str> {
-            match status {
-                $($name => Some(stringify!($name)),)*
-                _ => None,
-            }
-        }
+        /// All of them, and their names in the same order: a third of what a `match` is in an
+        /// image.
+        const STATUSES: &[NTSTATUS] = &[$($name),*];
+        const NAMES: &str = concat!($(stringify!($name), "\n"),*);
     };
 }
 
@@ -74,6 +71,13 @@ status! {
     STATUS_RETRY = 0xC000_022D,
     STATUS_CONNECTION_ABORTED = 0xC000_0241,
     STATUS_NOINTERFACE = 0xC000_02B9,
+}
+
+/// The C name of a status, for logs and reports.
+pub fn status_name(status: NTSTATUS) -> Option<&'static str> {
+    let at = STATUSES.iter().position(|known| *known == status)?;
+    let name = NAMES.as_bytes().split(|octet| *octet == b'\n').nth(at)?;
+    core::str::from_utf8(name).ok()
 }
 
 /// `NT_SUCCESS`: success and informational statuses.

@@ -91,6 +91,9 @@ pub(super) fn restart_events(told: Told) -> Events {
 /// thread that took it from the slab. The worker runs what somebody else became the runner of and
 /// queued (see [`Worker`](super::worker::Worker)). O2: the provider outlives
 /// every slot (see [`Provider`]).
+///
+/// On cache lines of its own: its neighbour may be another processor's.
+#[repr(align(64))]
 pub(super) struct Endpoint<C: Client> {
     owner: Owner,
     /// Sends submitted and not completed.

@@ -16,7 +16,7 @@ use super::worker::Worker;
 use crate::lookaside::RawLookaside;
 use crate::pool::{PoolSlice, Tag};
 use crate::{
-    Event, Passive, PoolArc, Result, SpinLock, Status, TimerRoutine, bug_check, processor,
+    Event, Passive, PerProcessor, PoolArc, Result, SpinLock, Status, TimerRoutine, bug_check,
 };
 
 /// Milliseconds that the driver's start waits for the WSK provider.
@@ -70,7 +70,7 @@ pub struct Provider<C: Client> {
     pub(super) worker: Worker<C>,
     pub(super) decisions: PoolSlice<DecisionRequest<C>>,
     pub(super) slots: Slab<C>,
-    send_lists: PoolSlice<RawLookaside>,
+    send_lists: PerProcessor<RawLookaside>,
     last_gone: Event,
     client: C,
 }
@@ -131,7 +131,7 @@ impl<C: Client> Provider<C> {
             worker: Worker::new(options.tick_ms)?,
             decisions: PoolSlice::from_fn(Tag::Server, DECISIONS_MAX, |_| DecisionRequest::new())?,
             slots: Slab::new(options.connections_max)?,
-            send_lists: PoolSlice::try_from_fn(Tag::Send, processor::count(), |_| send_list())?,
+            send_lists: PerProcessor::new(Tag::Send, send_list)?,
             last_gone: Event::new()?,
             client,
         };
@@ -271,8 +271,7 @@ impl<C: Client> Provider<C> {
     /// The list of a processor.
     #[inline]
     pub(super) fn send_list(&self, processor: usize) -> Option<&RawLookaside> {
-        // One that came after the start has the first one's.
-        self.send_lists.get(processor).or_else(|| self.send_lists.first())
+        self.send_lists.of(processor)
     }
 }
 
