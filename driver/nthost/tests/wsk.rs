@@ -100,6 +100,24 @@ fn status_data_not_accepted_brings_the_same_octets_again() {
 }
 
 #[test]
+fn octets_that_are_taken_one_by_one_all_come() {
+    let octets: Vec<u8> = (0..100).collect();
+    let machine = Machine::new(receiving(|connection, octets| {
+        connection.restart();
+        (STATUS_SUCCESS, (octets.len() > 1).then_some(1))
+    }));
+    let (listener, address) = machine.service.listen_locally();
+    let mut peer = connect(address);
+    peer.write_all(&octets).unwrap();
+    machine.service.wait_for_count(octets.len(), is_received);
+    let firsts: Vec<u8> = received(machine.service).iter().map(|octets| octets[0]).collect();
+    assert_eq!(firsts, octets);
+    machine.service.connection().close_and_wait();
+    listener.close();
+    machine.stop();
+}
+
+#[test]
 fn an_end_waits_behind_withheld_octets_and_a_reset_does_not() {
     let machine = Machine::new(receiving(|_, _| (STATUS_DATA_NOT_ACCEPTED, None)));
     let (listener, address) = machine.service.listen_locally();

@@ -204,7 +204,7 @@ impl Connection {
 
     /// As [`Connection::read`], of which the first is known.
     fn tell(&'static self, mut shared: Locked<'_>, mut next: Next, buffer: &mut ReceiveBuffer) {
-        for _ in 0..READS_MAX {
+        for told in 1..=READS_MAX {
             shared = match next {
                 Next::Octets(octets) => {
                     let list = buffer.indication(octets);
@@ -228,10 +228,13 @@ impl Connection {
             if !self.is_open() || !shared.has_next() {
                 return self.go_on(shared, buffer);
             }
+            if told == READS_MAX {
+                // What is next stays where it is until then.
+                drop(shared);
+                return self.call_home();
+            }
             next = shared.next(buffer);
         }
-        drop(shared);
-        self.call_home();
     }
 
     /// Behind an event: there may be more, or the socket is to be closed.
