@@ -34,19 +34,27 @@ impl Batch {
         self.out.as_mut()
     }
 
-    /// Puts a whole response, submitting what is in the way; false when memory is short.
+    /// Puts a whole response so many times, which fit into one send, submitting what is in the way;
+    /// false when memory is short.
     #[inline]
     #[must_use]
     pub fn put(
         &mut self,
         server: &Server,
         socket: &mut Socket<'_, Server>,
-        response: &[u8],
+        (response, class): (&[u8], Class),
+        times: usize,
     ) -> bool {
-        self.put_parts(server, socket, [response]).is_some()
+        let out = self.room(server, socket, response.len().wrapping_mul(times));
+        let is_put = out.is_some_and(|out| out.copy_times(response, times));
+        if is_put {
+            self.noted.note(class, response.len(), times);
+        }
+        is_put
     }
 
-    /// The same of parts that follow one another; returns the copy, to be stamped.
+    /// Puts parts that follow one another, submitting what is in the way; returns the copy, to be
+    /// stamped, or `None` when memory is short.
     #[allow(clippy::inline_always, reason = "the way of every request: one frame, not four")]
     #[inline(always)]
     pub fn put_parts<const N: usize>(
@@ -103,8 +111,7 @@ impl Batch {
     /// Notes a response that was put into the next send.
     #[inline]
     pub fn answered(&mut self, class: Class, octets: usize) {
-        self.noted.responses = self.noted.responses.wrapping_add(class.0);
-        self.add_octets(octets);
+        self.noted.note(class, octets, 1);
     }
 }
 
@@ -152,6 +159,14 @@ struct Noted {
 }
 
 impl Noted {
+    /// `times` responses of so many octets each, all in one send.
+    #[inline]
+    fn note(&mut self, class: Class, octets: usize, times: usize) {
+        let count = u64::try_from(times).unwrap_or(0);
+        self.responses = self.responses.wrapping_add(class.0.wrapping_mul(count));
+        self.octets = self.octets.wrapping_add(octets.wrapping_mul(times));
+    }
+
     #[inline]
     fn count(self, server: &Server, processor: usize) {
         let Some(counters) = server.counters.of(processor) else { return };

@@ -291,17 +291,19 @@ impl Connection {
         // Who is refused is answered otherwise.
         while self.facts == Facts::NONE && self.http.is_at_start() && self.may_answer(socket) {
             let Some((known, behind)) = memo.find(&mut self.known, rest) else { break };
-            rest = behind;
             let known = known.at_present(&server.clock);
             let Some(response) = known.response() else {
+                rest = behind;
                 self.put_long(server, site, socket, batch, known.answer());
                 continue;
             };
-            if !batch.put(server, socket, response) {
+            let response = (response, known.class());
+            let (times, behind) = known.again(rest, behind);
+            if !batch.put(server, socket, response, times) {
                 socket.close();
                 break;
             }
-            batch.answered(known.class(), response.len());
+            rest = behind;
             if known.is_last() {
                 self.end_requests();
             }

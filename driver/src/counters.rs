@@ -53,7 +53,7 @@ impl CounterSets {
     pub fn snapshot(&self) -> Counters {
         let mut counters = Counters::default();
         for counter in Counter::ALL {
-            let values = self.sets.iter().filter_map(|set| set.values.get(index(*counter)));
+            let values = self.sets.all().filter_map(|set| set.values.get(index(*counter)));
             let sum =
                 values.fold(0, |sum: u64, value| sum.wrapping_add(value.load(Ordering::Relaxed)));
             counters.set(*counter, sum);

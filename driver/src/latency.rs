@@ -112,7 +112,7 @@ impl Histograms {
         let sum = |sum: &mut u64, more: &AtomicU64| {
             *sum = sum.wrapping_add(more.load(Ordering::Relaxed));
         };
-        for histogram in self.histograms.iter() {
+        for histogram in self.histograms.all() {
             sum(&mut latency.sum_ns, &histogram.sum_ns);
             for (all, count) in latency.counts.iter_mut().zip(&histogram.counts) {
                 sum(all, count);

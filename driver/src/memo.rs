@@ -6,6 +6,7 @@
 //! its desk.
 use arrayvec::ArrayVec;
 use http1::{Framing, Persistence, Request};
+use nt::wsk::SEND_BYTES_MAX;
 use nt::{PoolSlice, Result, Tag};
 use response_cache::Site;
 
@@ -113,10 +114,37 @@ impl Known {
     /// What follows the head in `input`, if that begins with it.
     #[allow(clippy::inline_always, reason = "the way of every request, in the image too")]
     #[inline(always)]
-    fn behind<'i>(&self, input: &'i [u8]) -> Option<&'i [u8]> {
+    fn begins<'i>(&self, input: &'i [u8]) -> Option<&'i [u8]> {
         self.answer?;
         let (head, behind) = input.split_at_checked(self.head.len())?;
         (head == self.head.as_slice()).then_some(behind)
+    }
+
+    /// How often the head comes in `octets`, which it begins and `behind` follows, one after the
+    /// other, as far as its responses go into one send; and what follows then.
+    #[inline]
+    pub fn again<'i>(&self, octets: &'i [u8], behind: &'i [u8]) -> (usize, &'i [u8]) {
+        if behind.is_empty() || self.is_last {
+            return (1, behind);
+        }
+        let times = self.times(octets, SEND_BYTES_MAX.checked_div(self.response.len()));
+        (times, octets.get(self.head.len().wrapping_mul(times)..).unwrap_or_default())
+    }
+
+    /// So often at least, and not more than `most` times.
+    fn times(&self, octets: &[u8], most: Option<usize>) -> usize {
+        let there = octets.len().checked_div(self.head.len());
+        let mut times = there.min(most).unwrap_or(1);
+        while times > 1 {
+            // All are the first if each is what is one head before it.
+            let span = self.head.len().wrapping_mul(times.wrapping_sub(1));
+            if octets.get(self.head.len()..).and_then(|next| next.get(..span)) == octets.get(..span)
+            {
+                break;
+            }
+            times = times.wrapping_div(2);
+        }
+        times.max(1)
     }
 
     fn learn(&mut self, site: Site<'_>, head: &[u8], answer: Answer) {
@@ -175,7 +203,7 @@ impl Memo {
     #[inline(always)]
     pub fn find<'i>(&mut self, last: &mut u16, input: &'i [u8]) -> Option<(&mut Known, &'i [u8])> {
         let place = usize::from(*last);
-        if let Some(behind) = self.known.get(place).and_then(|known| known.behind(input)) {
+        if let Some(behind) = self.known.get(place).and_then(|known| known.begins(input)) {
             return Some((self.known.get_mut(place)?, behind));
         }
         self.search(last, input)
@@ -185,7 +213,7 @@ impl Memo {
     fn search<'i>(&mut self, last: &mut u16, input: &'i [u8]) -> Option<(&mut Known, &'i [u8])> {
         let place = self.place(key(input)?)?;
         let known = self.known.get_mut(place)?;
-        let behind = known.behind(input)?;
+        let behind = known.begins(input)?;
         *last = u16::try_from(place).unwrap_or(0);
         Some((known, behind))
     }
@@ -232,4 +260,38 @@ fn key(input: &[u8]) -> Option<u64> {
         (key.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(ODD)
     };
     Some(words.iter().fold(0, fold))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Known;
+
+    fn known(head: &[u8]) -> Known {
+        let mut known = Known::EMPTY;
+        known.head.try_extend_from_slice(head).unwrap();
+        known
+    }
+
+    #[test]
+    fn what_is_said_to_repeat_does() {
+        let head = known(b"ab");
+        let rows: [(&[u8], usize, usize, usize); 8] = [
+            // Octets, at most, times at least and at most.
+            (b"ab", 9, 1, 1),
+            (b"aba", 9, 1, 1),
+            (b"abab", 9, 2, 2),
+            (b"ababababab", 9, 5, 5),
+            (b"ababababab", 3, 3, 3),
+            (b"abaXabab", 9, 1, 1),
+            (b"abababaX", 9, 1, 3),
+            (b"abX", 9, 1, 1),
+        ];
+        for (octets, most, least, greatest) in rows {
+            let times = head.times(octets, Some(most));
+            assert!(least <= times && times <= greatest, "{}: {times}", octets.escape_ascii());
+            assert!(octets.starts_with(&b"ab".repeat(times)));
+            let (again, behind) = head.again(octets, &octets[2..]);
+            assert_eq!(behind, &octets[2 * again..]);
+        }
+    }
 }

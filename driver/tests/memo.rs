@@ -8,6 +8,7 @@ mod messages;
 use std::path::Path;
 
 use machine::{Client, Machine, number};
+use wskhttpd_abi::Counter;
 
 /// The string literals of a Rust source, as requests: whole ones as they are, a target or field
 /// lines in a request around them.
@@ -164,4 +165,42 @@ fn a_head_that_a_connection_repeats_is_answered_as_the_first_time() {
         repeated += 1;
     }
     assert!(repeated > 50, "{repeated} of {}", streams.len());
+}
+
+/// How often `status` starts a response in `answers`.
+fn count_of(answers: &[u8], status: &[u8]) -> usize {
+    answers.windows(status.len()).filter(|window| *window == status).count()
+}
+
+#[test]
+fn heads_that_repeat_in_one_indication_are_answered_each() {
+    let hello: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n";
+    let near: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: b\r\n\r\n";
+    let other: &[u8] = b"GET /none-of-the-files HTTP/1.1\r\nHost: a\r\n\r\n";
+    let last: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    // 90 responses are more than one send carries, and 700 more than may be in flight.
+    let mut streams = Vec::new();
+    for times in [1, 2, 3, 7, 16, 64, 90, 700] {
+        for behind in [&b""[..], b"GET", &hello[..30], near, other] {
+            streams.push([&hello.repeat(times), behind, last].concat());
+        }
+        let mixed = [&other.repeat(times), &hello.repeat(times), near, hello, last];
+        streams.push(mixed.map(|part| part.to_vec()).concat());
+        streams.push(last.repeat(times));
+    }
+    let machine = Machine::start(vec![number("MemoHeads", 0)]);
+    let parsed: Vec<_> = streams.iter().map(|stream| answers(&machine, stream)).collect();
+    drop(machine);
+    let machine = Machine::start(vec![number("MemoHeads", 64)]);
+    for (stream, parsed) in streams.iter().zip(&parsed) {
+        for _ in 0..3 {
+            assert!(answers(&machine, stream) == *parsed, "{}", stream.escape_ascii());
+        }
+    }
+    let answered = |status| parsed.iter().map(|parsed| count_of(parsed, status)).sum::<usize>();
+    let (found, none) = (answered(b"HTTP/1.1 200 "), answered(b"HTTP/1.1 404 "));
+    let counters = machine.counters();
+    assert_eq!(counters.get(Counter::Responses2xx), 3 * found as u64);
+    assert_eq!(counters.get(Counter::Responses4xx), 3 * (none + answered(b"HTTP/1.1 400 ")) as u64);
+    assert!(none > 800 && found > 5_000, "{found} and {none}");
 }

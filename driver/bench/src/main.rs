@@ -100,7 +100,7 @@ fn image(paths: u32) -> Result<Vec<u8>> {
 
 fn write_site(folder: &Path, paths: u32) -> Result<Vec<u8>> {
     std::fs::write(folder.join("hello.txt"), "Hello, world!")?;
-    std::fs::write(folder.join(rows::LONG_PATH.trim_start_matches('/')), [b'.'; 65_536])?;
+    std::fs::write(folder.join(rows::LONG_PATH.trim_start_matches('/')), vec![b'.'; 65_536])?;
     for number in 1..paths {
         // No folder has more than a file system is quick with.
         let part = folder.join((number / 10_000).to_string());

@@ -42,7 +42,7 @@ impl<T> PerProcessor<T> {
     }
 
     /// All of them.
-    pub fn iter(&self) -> core::slice::Iter<'_, T> {
+    pub fn all(&self) -> core::slice::Iter<'_, T> {
         self.0.iter()
     }
 }

@@ -25,7 +25,7 @@ const IMAGE_BYTES_MAX: u64 = 200 * 1024;
 /// request path is inlined into the driver's are made for size. It is a quarter smaller so;
 /// `driver/docs/performance.md` has what that costs.
 const INLINE_COST_MAX: [&str; 2] =
-    ["-Cllvm-args=-inline-threshold=25", "-Cllvm-args=-inlinehint-threshold=60"];
+    ["-Cllvm-args=-inline-threshold=15", "-Cllvm-args=-inlinehint-threshold=60"];
 const SMALL: [&str; 4] = ["response-cache", "wskhttpd-abi", "tracelogging", "nt"];
 
 /// What to make.

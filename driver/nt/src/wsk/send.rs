@@ -169,6 +169,34 @@ impl<C: Client> Outgoing<C> {
         Some(unsafe { place.assume_init_mut() })
     }
 
+    /// Copies `octets` in, `times` times one after the other; false (and nothing copied) when there
+    /// is no room.
+    #[must_use]
+    pub fn copy_times(&mut self, octets: &[u8], times: usize) -> bool {
+        let room = self.room();
+        let Some(total) = octets.len().checked_mul(times).filter(|total| *total <= room) else {
+            return false;
+        };
+        let slot = self.slot();
+        let place =
+            slot.octets.get_mut(slot.contents.used..).and_then(|rest| rest.get_mut(..total));
+        let Some(place) = place else { return false };
+        let (first, _) = place.split_at_mut(octets.len().min(total));
+        first.write_copy_of_slice(octets);
+        // What is there is copied behind itself, so that copies are few and long.
+        let mut done = first.len();
+        while done < total {
+            let (from, to) = place.split_at_mut(done);
+            let part = done.min(to.len());
+            let (from, _) = from.split_at(part);
+            let (to, _) = to.split_at_mut(part);
+            to.copy_from_slice(from);
+            done += part;
+        }
+        slot.contents.used += total;
+        true
+    }
+
     /// Sends `octets` octets (1 to [`CHAIN_BYTES_MAX`]) of `pinned` from `offset` after what was
     /// copied, without copying them; false when they are not inside or it cannot be chained
     /// ([`Outgoing::can_chain`]).
