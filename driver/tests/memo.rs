@@ -8,6 +8,7 @@ mod messages;
 use std::path::Path;
 
 use machine::{Client, Machine, number};
+use nthost::Options;
 
 /// The string literals of a Rust source, as requests: whole ones as they are, a target or field
 /// lines in a request around them.
@@ -164,4 +165,23 @@ fn a_head_that_a_connection_repeats_is_answered_as_the_first_time() {
         repeated += 1;
     }
     assert!(repeated > 50, "{repeated} of {}", streams.len());
+}
+
+/// Other connections have put a head that is the last one where this connection's own was.
+#[test]
+fn a_last_head_ends_a_connection_that_never_sent_it_before() {
+    // One place for all heads.
+    let settings = vec![number("MemoHeads", 1)];
+    let machine = Machine::start_as(settings, |options| Options { processors: 1, ..options });
+    let mut client = machine.connect();
+    for _ in 0..4 {
+        assert_eq!(client.get("/hello.txt").status, 200);
+    }
+    let last = "GET /hello.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let others = (0..4).map(|_| machine.connect());
+    for mut client in others.chain([client]) {
+        let response = client.send(last).response(true);
+        assert_eq!((response.status, response.field("connection")), (200, Some("close")));
+        client.expect_end();
+    }
 }

@@ -2,13 +2,21 @@
 //! which ends the process. Thousands of them are run by `wskhttpd sim` and its tests.
 #![forbid(unsafe_code)]
 
+use std::sync::{Mutex, PoisonError};
+
+use nthost::sim::Strike;
+use wskhttpd_abi::Counter;
 use wskhttpd_sim::{Case, Mode, run};
+
+/// There is one machine at a time.
+static ONE: Mutex<()> = Mutex::new(());
 
 /// Seeds that are run in each mode.
 const SEEDS: u64 = 60;
 
 #[test]
 fn a_few_machines_pass() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut started = 0;
     for mode in Mode::ALL {
         for seed in 0..SEEDS {
@@ -18,4 +26,18 @@ fn a_few_machines_pass() {
         }
     }
     assert!(started > SEEDS, "{started} drivers started");
+}
+
+#[test]
+fn a_listener_that_fails_to_accept_once_is_kept() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mode = Mode::Irp;
+    for first in 0..4 {
+        let strike = Some(Strike { export: "WskAccept".to_owned(), first, times: 1 });
+        let (seed, image) = (first, None);
+        let case = Case { seed, mode, image, interruptions: false, whole_trace: false, strike };
+        let report = run(&case);
+        assert_eq!(report.outcome.hits, 1);
+        assert_eq!(report.counters.get(Counter::ListenersLost), 0);
+    }
 }
