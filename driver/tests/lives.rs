@@ -326,6 +326,8 @@ fn a_bad_parameter_fails_the_start_and_is_named() {
         text_row("AcceptMode", "maybe", "AcceptMode: maybe is none of conditional, event, irp"),
         text_row("ListenAddress", "192.0.2.1", "192.0.2.1:0 is not an address of this machine"),
         text_row("SiteImage", "\\??\\none", "cannot be opened: STATUS_OBJECT_NAME_NOT_FOUND"),
+        // More than an entry of the event log has room for.
+        text_row("SiteImage", &format!("\\??\\{}", "none".repeat(30)), "cannot be opened"),
         (("SiteImage".into(), Value::Dword(7)), "SiteImage: must be a REG_SZ".to_owned()),
     ];
     for (setting, said) in rows {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use nthost::sim::Strike;
 use wskhttpd_abi::Counter;
-use wskhttpd_sim::{Case, Mode, run};
+use wskhttpd_sim::{Case, Mode, Report, run};
 
 /// There is one machine at a time.
 static ONE: Mutex<()> = Mutex::new(());
@@ -28,16 +28,28 @@ fn a_few_machines_pass() {
     assert!(started > SEEDS, "{started} drivers started");
 }
 
+/// A machine on which one call of `export` fails: that with this number.
+fn fails_once(export: &str, first: u64, mode: Mode) -> Report {
+    let strike = Some(Strike { export: export.to_owned(), first, times: 1 });
+    let (seed, image) = (first, None);
+    let report = run(&Case { seed, mode, image, interruptions: false, whole_trace: false, strike });
+    assert_eq!(report.outcome.hits, 1, "{export}");
+    report
+}
+
 #[test]
 fn a_listener_that_fails_to_accept_once_is_kept() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mode = Mode::Irp;
     for first in 0..4 {
-        let strike = Some(Strike { export: "WskAccept".to_owned(), first, times: 1 });
-        let (seed, image) = (first, None);
-        let case = Case { seed, mode, image, interruptions: false, whole_trace: false, strike };
-        let report = run(&case);
-        assert_eq!(report.outcome.hits, 1);
+        let report = fails_once("WskAccept", first, Mode::Irp);
         assert_eq!(report.counters.get(Counter::ListenersLost), 0);
+    }
+}
+
+#[test]
+fn a_driver_that_gets_no_thread_leaves_nothing_behind() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for mode in Mode::ALL {
+        assert!(!fails_once("PsCreateSystemThread", 0, mode).started);
     }
 }
