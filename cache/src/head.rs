@@ -170,6 +170,14 @@ mod tests {
     }
 
     #[test]
+    fn a_head_has_so_many_octets_and_no_more() {
+        let start = "HTTP/1.1 200 OK\r\nA: ";
+        let head = |octets| format!("{start}{:b<1$}\r\n", "", octets - start.len() - 2);
+        assert!(Head::parse(head(HEAD_BYTES_MAX).as_bytes()).is_ok());
+        assert_eq!(Head::parse(head(HEAD_BYTES_MAX + 1).as_bytes()), Err(HEAD_BYTES_MAX));
+    }
+
+    #[test]
     fn fields_that_are_the_senders_to_add_are_refused() {
         for name in
             ["Connection", "Content-Range", "Keep-Alive", "Transfer-Encoding", "Trailer", "Upgrade"]

@@ -147,6 +147,9 @@ fn media_types_come_from_names() {
         ("a.js", "text/javascript; charset=utf-8"),
         ("a.json", "application/json; charset=utf-8"),
         ("a.svg", "image/svg+xml; charset=utf-8"),
+        ("a.xsd", "text/xml; charset=utf-8"),
+        ("a.config", "application/xml; charset=utf-8"),
+        ("a.geojson", "application/geo+json; charset=utf-8"),
         ("a.png", "image/png"),
         ("a.wasm", "application/wasm"),
         ("a.unheard-of", "application/octet-stream"),
@@ -342,6 +345,11 @@ fn limits_hold_and_name_the_file() {
     assert!(found.source().is_some());
     let found = limits(Limits { image_bytes_max: 1000, ..Limits::default() }).unwrap_err();
     assert!(found.to_string().ends_with("too many octets for one image"), "{found}");
+    // No more than so many is as many as that.
+    let exact = Limits { entries_max: 2, ..Limits::default() };
+    let image_bytes_max = limits(exact).unwrap().image.len();
+    assert!(limits(Limits { image_bytes_max, ..exact }).is_ok());
+    assert!(limits(Limits { image_bytes_max: image_bytes_max - 1, ..exact }).is_err());
     let declared = folder(&[("site.toml", "[[response]]\npath='/a'\nbody='123456'")]);
     let limits_of_text = Limits { response_bytes_max: 5, ..Limits::default() };
     let options = Options { limits: limits_of_text, ..options() };

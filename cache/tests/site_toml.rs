@@ -89,7 +89,8 @@ fn a_host_goes_before_any_host_and_its_case_does_not_count() {
 fn a_redirect_is_308_unless_told_otherwise() {
     let built = build(
         "[[response]]\npath = '/old'\nredirect = '/new?a=b'\n\
-         [[response]]\npath = '/302'\nredirect = 'https://other.example/'\nstatus = 302\n",
+         [[response]]\npath = '/302'\nredirect = 'https://other.example/'\nstatus = 302\n\
+         headers = { X-A = 'b' }\n",
     );
     let site = site(&built);
     let old = response(&site, "", "/old");
@@ -101,7 +102,7 @@ fn a_redirect_is_308_unless_told_otherwise() {
     assert_eq!(site.body(old), b"308 Permanent Redirect\n");
     let other = head(&site, response(&site, "", "/302"));
     assert!(other.starts_with("HTTP/1.1 302 Found\r\n"), "{other}");
-    assert!(other.contains("\r\nLocation: https://other.example/\r\n"), "{other}");
+    assert!(other.contains("\r\nLocation: https://other.example/\r\nX-A: b\r\n"), "{other}");
 }
 
 #[test]
@@ -220,8 +221,12 @@ fn defaults_reach_every_answer_of_a_file() {
 
 #[test]
 fn error_pages_replace_the_default_ones() {
-    let dir = folder("[errors]\n404 = 'page.html'\n503 = '.down.html'\n");
+    let dir = folder(
+        "[errors]\n404 = 'page.html'\n503 = '.down.html'\n\
+         [[response]]\npath = '/a'\nfile = '.a.html'\n",
+    );
     fs::write(dir.path().join(".down.html"), "down").unwrap();
+    fs::write(dir.path().join(".a.html"), "a").unwrap();
     let built = build_folder(dir.path(), &Options::default()).unwrap();
     let site = site(&built);
     let missing = site.error(404).unwrap();

@@ -144,6 +144,14 @@ mod tests {
     }
 
     #[test]
+    fn a_turn_that_is_forgotten_is_measured_no_more() {
+        let mut stopwatch = Stopwatch { began: 7, turns: 0 };
+        assert!(stopwatch.is_on());
+        stopwatch.forget();
+        assert!(!stopwatch.is_on());
+    }
+
+    #[test]
     fn the_first_turns_of_connections_are_measured_as_often_as_others() {
         let first =
             |port: &u16| Stopwatch::new(*port).turns.wrapping_add(1).is_multiple_of(SAMPLED);

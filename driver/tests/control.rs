@@ -132,6 +132,37 @@ fn the_state_is_that_of_the_machine() {
     machine.stop();
 }
 
+#[test]
+fn where_an_answer_may_not_fit_nothing_is_done() {
+    // What the longest refusal takes, alone and with what is served.
+    const SENTENCE: usize = 4 + 2 + 512;
+    const LOADED: usize = SENTENCE + 8 + 8 + 4;
+    let machine = Machine::start(vec![]);
+    machine.host().put_file("\\??\\next.img", machine::image());
+    let requests = [
+        (IOCTL_LOAD_SITE, octets(&LoadSite { path: cut("\\??\\next.img") }), LOADED),
+        (
+            IOCTL_SET_PARAMETER,
+            octets(&SetParameter { name: cut("HoldMs"), value: cut("7000") }),
+            SENTENCE,
+        ),
+    ];
+    let done = || {
+        let state: ServerState = decode(&machine.query(IOCTL_QUERY_STATE)).unwrap();
+        (state.sites_published, machine.log().contains("HoldMs is 7000"))
+    };
+    for (code, input, room) in &requests {
+        let refused = machine.control(*code, input, room - 1);
+        assert_eq!(refused, Err(Status::BUFFER_TOO_SMALL.raw()), "{code:#x}");
+    }
+    assert_eq!(done(), (1, false));
+    for (code, input, room) in &requests {
+        assert!(machine.control(*code, input, *room).is_ok(), "{code:#x}");
+    }
+    assert_eq!(done(), (2, true));
+    machine.stop();
+}
+
 /// Whatever is asked for, the driver breaks no rule of the kernel (the host would end the process),
 /// puts out no more than there is room for, and serves on.
 #[test]

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use machine::{Client, Machine, PATIENCE, list, number, refusal, text};
-use wskhttpd_abi::Counter;
+use wskhttpd_abi::{Counter, IOCTL_QUERY_STATE, ServerState, decode};
 
 const GET: &str = "GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -207,14 +207,17 @@ fn who_leaves_while_held_is_forgotten() {
     in_each_mode(&settings, |machine| {
         let mut first = machine.connect();
         assert_eq!(first.get("/hello.txt").status, 200);
-        let held: Vec<_> = (0..3).map(|_| machine.connect()).collect();
-        machine.wait_for(Counter::Waiting, 3);
-        held.into_iter().for_each(Client::reset);
-        machine.wait_for(Counter::Waiting, 0);
+        for leave in [Client::reset, drop::<Client>] {
+            let held: Vec<_> = (0..3).map(|_| machine.connect()).collect();
+            machine.wait_for(Counter::Waiting, 3);
+            held.into_iter().for_each(leave);
+            machine.wait_for(Counter::Waiting, 0);
+        }
         drop(first);
         machine.wait_for(Counter::ConnectionsOpen, 0);
         assert_eq!(machine.connect().get("/hello.txt").status, 200);
         assert_eq!(machine.counter(Counter::HeldAdmitted), 0);
+        assert_eq!(machine.counter(Counter::HeldExpired), 0);
     });
 }
 
@@ -294,6 +297,54 @@ fn idle_connections_make_room() {
         let alive = idle.into_iter().filter_map(|mut client| client.try_get("/hello.txt")).count();
         assert_eq!(alive as u64 + ended, 4, "the others are served on");
     });
+}
+
+#[test]
+fn who_has_been_idle_the_longest_goes_first() {
+    let machine = Machine::start(vec![
+        number("MaxConnections", 2),
+        number("PressureIdleMs", 200),
+        number("HoldMs", 10_000),
+        number("IdleTimeoutMs", 3_600_000),
+    ]);
+    let seconds = || {
+        let state: ServerState = decode(&machine.query(IOCTL_QUERY_STATE)).unwrap();
+        state.uptime_s
+    };
+    let [mut oldest, mut younger] = [machine.connect(), machine.connect()];
+    for client in [&mut oldest, &mut younger] {
+        assert_eq!(client.get("/hello.txt").status, 200);
+        // So that the driver's clock has moved on, however busy this machine is.
+        let (start, then) = (Instant::now(), seconds());
+        while seconds() == then {
+            assert!(start.elapsed() < PATIENCE);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    // Should it be the one that is told to go, it goes at once, and nobody else has to.
+    let younger = std::thread::spawn(move || younger.expect_end());
+    let mut newcomer = machine.connect();
+    newcomer.send(GET);
+    oldest.expect_end();
+    assert_eq!(newcomer.response(true).status, 200);
+    machine.stop();
+    younger.join().unwrap();
+}
+
+#[test]
+fn requests_are_held_before_their_connection_is_there_in_one_mode_only() {
+    for mode in modes() {
+        let settings = vec![number("MaxConnections", 1), number("HoldMs", 10_000)];
+        let machine = Machine::start([settings, vec![text("AcceptMode", mode)]].concat());
+        let mut first = machine.connect();
+        assert_eq!(first.get("/hello.txt").status, 200);
+        let held = machine.connect();
+        machine.wait_for(Counter::Waiting, 1);
+        let open = if *mode == "conditional" { 1 } else { 2 };
+        assert_eq!(machine.counter(Counter::ConnectionsOpen), open, "{mode}");
+        drop((first, held));
+        machine.stop();
+    }
 }
 
 #[test]

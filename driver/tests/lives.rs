@@ -4,7 +4,7 @@ mod machine;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use machine::{Client, Machine, body, image, number, refusal, text};
+use machine::{Client, Machine, body, declared, image, number, refusal, text};
 use nthost::{Options, Value};
 use wskhttpd_abi::Counter;
 
@@ -209,12 +209,16 @@ fn a_peer_that_reads_no_short_response_is_reset() {
         number("SendGraceMs", 300),
         number("SendBytesPerSecondMin", 1_000_000),
     ]);
-    let mut stuck = machine.connect();
-    // Each of them is one send.
-    let request = "GET /medium HTTP/1.1\r\nHost: a\r\n\r\n";
-    stuck.send(request.repeat(2_000));
-    machine.wait_for(Counter::TimerSend, 1);
-    machine.wait_for(Counter::ConnectionsOpen, 0);
+    // Each of the first is one send, of the others there are two in one.
+    let manifest = format!("[[response]]\npath = '/short'\nbody = '{}'\n", "x".repeat(4_000));
+    for (path, ended) in [("medium", 1), ("short", 2)] {
+        let mut stuck = machine.connect();
+        let request = format!("GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        stuck.send(request.repeat(3_500));
+        machine.wait_for(Counter::TimerSend, ended);
+        machine.wait_for(Counter::ConnectionsOpen, 0);
+        assert_eq!(machine.load(&declared(&manifest)).refusal.as_str(), "");
+    }
     machine.stop();
 }
 
@@ -242,6 +246,17 @@ fn slow_readers_hold_two_send_slots_each_and_no_copy_of_the_response() {
     assert!(sends.peak > 0 && sends.peak <= octets_max, "{} octets at the peak", sends.peak);
     // Others are served meanwhile.
     assert_eq!(machine.connect().get("/hello.txt").status, 200);
+}
+
+/// Also where the provider cannot end one side of a connection.
+#[test]
+fn the_end_comes_soon_however_long_a_peer_may_linger() {
+    let machine = Machine::start(vec![number("LingerMs", 60_000)]);
+    let mut client = machine.connect();
+    client.send("GET /hello.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.response(true).status, 200);
+    client.expect_end();
+    machine.wait_for(Counter::ConnectionsOpen, 0);
 }
 
 #[test]
@@ -311,6 +326,8 @@ fn a_bad_parameter_fails_the_start_and_is_named() {
         text_row("AcceptMode", "maybe", "AcceptMode: maybe is none of conditional, event, irp"),
         text_row("ListenAddress", "192.0.2.1", "192.0.2.1:0 is not an address of this machine"),
         text_row("SiteImage", "\\??\\none", "cannot be opened: STATUS_OBJECT_NAME_NOT_FOUND"),
+        // More than an entry of the event log has room for.
+        text_row("SiteImage", &format!("\\??\\{}", "none".repeat(30)), "cannot be opened"),
         (("SiteImage".into(), Value::Dword(7)), "SiteImage: must be a REG_SZ".to_owned()),
     ];
     for (setting, said) in rows {

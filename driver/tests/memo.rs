@@ -8,6 +8,7 @@ mod messages;
 use std::path::Path;
 
 use machine::{Client, Machine, number};
+use nthost::Options;
 use wskhttpd_abi::Counter;
 
 /// The string literals of a Rust source, as requests: whole ones as they are, a target or field
@@ -185,7 +186,7 @@ fn heads_that_repeat_in_one_indication_are_answered_each() {
             streams.push([&hello.repeat(times), behind, last].concat());
         }
         let mixed = [&other.repeat(times), &hello.repeat(times), near, hello, last];
-        streams.push(mixed.map(|part| part.to_vec()).concat());
+        streams.push(mixed.map(<[u8]>::to_vec).concat());
         streams.push(last.repeat(times));
     }
     let machine = Machine::start(vec![number("MemoHeads", 0)]);
@@ -203,4 +204,23 @@ fn heads_that_repeat_in_one_indication_are_answered_each() {
     assert_eq!(counters.get(Counter::Responses2xx), 3 * found as u64);
     assert_eq!(counters.get(Counter::Responses4xx), 3 * (none + answered(b"HTTP/1.1 400 ")) as u64);
     assert!(none > 800 && found > 5_000, "{found} and {none}");
+}
+
+/// Other connections have put a head that is the last one where this connection's own was.
+#[test]
+fn a_last_head_ends_a_connection_that_never_sent_it_before() {
+    // One place for all heads.
+    let settings = vec![number("MemoHeads", 1)];
+    let machine = Machine::start_as(settings, |options| Options { processors: 1, ..options });
+    let mut client = machine.connect();
+    for _ in 0..4 {
+        assert_eq!(client.get("/hello.txt").status, 200);
+    }
+    let last = "GET /hello.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let others = (0..4).map(|_| machine.connect());
+    for mut client in others.chain([client]) {
+        let response = client.send(last).response(true);
+        assert_eq!((response.status, response.field("connection")), (200, Some("close")));
+        client.expect_end();
+    }
 }

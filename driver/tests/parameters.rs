@@ -131,6 +131,7 @@ fn every_parameter_that_can_change_takes_its_bounds_and_nothing_else() {
     // A value has 512 octets at most; 65 short prefixes fit.
     let many_short = ["1::"; 65].join(",");
     assert!(many.len() > 512 && said(&machine, "DenyList", &many_short).contains("65 entries"));
+    assert_eq!(said(&machine, "DenyList", &["1::"; 64].join(",")), "");
     assert_eq!(said(&machine, "Nothing", "1"), "there is no parameter Nothing");
     set(&machine, "MaxConnections", "16");
     set(&machine, "ReservedConnections", "20");

@@ -123,3 +123,56 @@ impl Drop for File {
         let _ = unsafe { zw::ZwClose(self.0) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+
+    use nt_sys::kernel_fn;
+    use nt_sys::ntdef::{NTSTATUS, PVOID, STATUS_SUCCESS};
+
+    use super::*;
+
+    extern crate std;
+
+    std::thread_local! {
+        /// What the next reads say that they have read.
+        static SAID: Cell<[usize; 2]> = const { Cell::new([0; 2]) };
+    }
+
+    // What stands in for the kernel: a file that says what it likes, as a filter driver may.
+    kernel_fn! {
+        #[unsafe(no_mangle)]
+        unsafe fn ZwReadFile(
+            _file: HANDLE, _event: HANDLE, _apc: PVOID, _context: PVOID,
+            status: *mut IO_STATUS_BLOCK, _buffer: PVOID, _octets: u32,
+            _offset: *mut LARGE_INTEGER, _key: *mut u32,
+        ) -> NTSTATUS {
+            let [now, next] = SAID.replace([0; 2]);
+            SAID.set([next, 0]);
+            // SAFETY: the caller's.
+            unsafe { (*status).Information = now };
+            STATUS_SUCCESS
+        }
+    }
+
+    kernel_fn! {
+        #[unsafe(no_mangle)]
+        unsafe fn ZwClose(_file: HANDLE) -> NTSTATUS {
+            STATUS_SUCCESS
+        }
+    }
+
+    #[test]
+    fn a_read_of_nothing_and_one_of_too_much_end_the_reading() {
+        // SAFETY: there are no levels here.
+        let passive = unsafe { Passive::mint() };
+        let file = File(core::ptr::null_mut());
+        for (said, is_read) in
+            [([8, 0], true), ([3, 5], true), ([0, 8], false), ([3, 0], false), ([9, 0], false)]
+        {
+            SAID.set(said);
+            assert_eq!(file.read(&passive, &mut [0; 8]).is_ok(), is_read, "{said:?}");
+        }
+    }
+}

@@ -176,3 +176,13 @@ impl<const PAGES: usize> MdlRoom<PAGES> {
 }
 
 const _: () = assert!(size_of::<MdlRoom<2>>() == mm::mdl_size(2));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_pages_but_one_fit_wherever_they_start() {
+        assert_eq!(MdlRoom::<33>::BYTES_MAX, 128 * 1_024);
+    }
+}

@@ -74,6 +74,18 @@ impl Slot {
     }
 }
 
+/// Events stay until they are taken, and are events only.
+#[test]
+fn what_was_left_is_there_to_be_seen() {
+    every_order(|| {
+        let slot = Slot::live();
+        assert!(slot.owner.post(SENT) && !slot.owner.post(TICK));
+        assert_eq!(slot.owner.events(), SENT | TICK);
+        assert_eq!(slot.owner.take_events(), SENT | TICK);
+        assert_eq!(slot.owner.events(), 0);
+    });
+}
+
 #[test]
 fn no_event_is_lost_and_one_thread_runs() {
     every_order(|| {
