@@ -63,3 +63,79 @@ fn processor_random() -> Option<u64> {
 fn processor_random() -> Option<u64> {
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicI64, Ordering};
+
+    use nt_sys::kernel_fn;
+    use nt_sys::ntdef::{LARGE_INTEGER, PVOID, UNICODE_STRING};
+
+    use super::*;
+    use crate::routines;
+
+    extern crate std;
+    use std::boxed::Box;
+    use std::vec::Vec;
+
+    // What stands in for the kernel: a clock that goes on by one whenever it is read, and a pool.
+    static NOW: AtomicI64 = AtomicI64::new(1 << 56);
+
+    kernel_fn! {
+        unsafe fn system_time(now: *mut LARGE_INTEGER) {
+            let ticks = LARGE_INTEGER { QuadPart: NOW.fetch_add(1, Ordering::Relaxed) };
+            // SAFETY: the caller's.
+            unsafe { now.write(ticks) };
+        }
+    }
+
+    kernel_fn! {
+        #[unsafe(no_mangle)]
+        unsafe fn MmGetSystemRoutineAddress(name: *mut UNICODE_STRING) -> PVOID {
+            // SAFETY: the caller's.
+            let octets = usize::from(unsafe { (*name).Length });
+            // The clock is the only name of this length.
+            let is_clock = octets == 2 * "KeQuerySystemTime".len();
+            if is_clock { system_time as *const () as PVOID } else { core::ptr::null_mut() }
+        }
+    }
+
+    type Block = [u128; 64];
+
+    kernel_fn! {
+        #[unsafe(no_mangle)]
+        unsafe fn ExAllocatePoolWithTag(_pool: i32, octets: usize, _tag: u32) -> PVOID {
+            assert!(octets <= size_of::<Block>(), "{octets}");
+            let block: Block = [0; 64];
+            Box::into_raw(Box::new(block)).cast()
+        }
+    }
+
+    kernel_fn! {
+        #[unsafe(no_mangle)]
+        unsafe fn ExFreePoolWithTag(block: PVOID, _tag: u32) {
+            // SAFETY: the caller's.
+            drop(unsafe { Box::from_raw(block.cast::<Block>()) });
+        }
+    }
+
+    #[test]
+    fn no_word_is_that_of_another_or_of_another_start() {
+        // SAFETY: there are no levels here.
+        let passive = unsafe { Passive::mint() };
+        routines::find(&passive);
+        // Without the places at their end, which may be the same again.
+        let words = |_| entropy(&passive).unwrap().into_iter().take(ENTROPY_WORDS - 2);
+        let words: Vec<u64> = (0..2).flat_map(words).collect();
+        let clock = [clock_samples(), clock_samples()];
+        let words = [&words[..], &clock].concat();
+        for (at, word) in words.iter().enumerate() {
+            assert!(!words[..at].contains(word), "{at}: {words:x?}");
+        }
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("rdrand") {
+            let words = [processor_random().unwrap(), processor_random().unwrap()];
+            assert_ne!(words[0], words[1]);
+        }
+    }
+}

@@ -87,3 +87,86 @@ kernel_fn! {
         parts.routine.expire();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+    use core::ffi::c_char;
+
+    use nt_sys::ke::KDEFERRED_ROUTINE;
+    use nt_sys::ntdef::BOOLEAN;
+
+    use super::*;
+
+    extern crate std;
+
+    std::thread_local! {
+        /// When the timer that was set last is due, and its period.
+        static SET: Cell<(i64, i32)> = const { Cell::new((0, 0)) };
+    }
+
+    // What stands in for the kernel; its pool is that of the tests of `random`.
+    kernel_fn! {
+        #[unsafe(no_mangle)]
+        unsafe fn KeSetTimerEx(
+            _timer: *mut KTIMER, due: LARGE_INTEGER, period: i32, _dpc: *mut KDPC,
+        ) -> BOOLEAN {
+            // SAFETY: every bit pattern of the union is an i64.
+            SET.set((unsafe { due.QuadPart }, period));
+            0
+        }
+    }
+
+    kernel_fn! {
+        #[unsafe(no_mangle)]
+        unsafe fn KeInitializeTimer(_timer: *mut KTIMER) {}
+    }
+
+    kernel_fn! {
+        #[unsafe(no_mangle)]
+        unsafe fn KeInitializeDpc(_dpc: *mut KDPC, _routine: KDEFERRED_ROUTINE, _context: PVOID) {}
+    }
+
+    kernel_fn! {
+        #[unsafe(no_mangle)]
+        unsafe fn KeCancelTimer(_timer: *mut KTIMER) -> BOOLEAN {
+            1
+        }
+    }
+
+    kernel_fn! {
+        #[unsafe(no_mangle)]
+        unsafe fn KeFlushQueuedDpcs() {}
+    }
+
+    kernel_fn! {
+        #[unsafe(no_mangle)]
+        unsafe fn DbgPrint(_format: *const c_char, _line: *const c_char) -> u32 {
+            0
+        }
+    }
+
+    kernel_fn! {
+        #[unsafe(no_mangle)]
+        unsafe fn KeBugCheckEx(_code: u32, _a: usize, _b: usize, _c: usize, _d: usize) -> ! {
+            std::process::abort()
+        }
+    }
+
+    struct Nothing;
+
+    impl TimerRoutine for Nothing {
+        fn expire(&self) {}
+    }
+
+    #[test]
+    fn the_first_call_is_a_period_away() {
+        // SAFETY: there are no levels here.
+        let passive = unsafe { Passive::mint() };
+        for (asked, due, period) in [(125, -1_250_000, 125), (0, -10_000, 1)] {
+            let routine = PoolArc::new(Tag::Object, Nothing).unwrap();
+            Timer::start(asked, routine).unwrap().stop(&passive);
+            assert_eq!(SET.get(), (due, period), "{asked}");
+        }
+    }
+}
