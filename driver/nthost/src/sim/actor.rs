@@ -152,7 +152,10 @@ fn simulated_export_called(export: &'static str) {
     interrupt::disarm();
     cost::call(export);
     let (irql, depth) = (processor::irql(), processor::depth());
-    with(|world| world.note(export, usize::from(irql), depth as usize));
+    with(|world| {
+        world.has_entered();
+        world.note(export, usize::from(irql), depth as usize);
+    });
     preempt(Freedom::Preempted);
 }
 

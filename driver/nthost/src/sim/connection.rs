@@ -29,7 +29,8 @@ pub(crate) fn restarted(connection: &'static Connection) {
     let Some(port) = work::port_of(connection.number()) else { return };
     let standing = connection.standing();
     let comes = with(|world| {
-        is_due(world, port, &standing, Kind::Receive) && world.take(Freedom::IndicatedInline)
+        is_due(world, connection, port, &standing, Kind::Receive)
+            && world.take(Freedom::IndicatedInline)
     });
     if comes {
         receive(connection, port, &standing);
@@ -43,7 +44,7 @@ pub(crate) fn look(connection: &'static Connection) {
     let standing = connection.standing();
     with(|world| {
         for kind in [Kind::Receive, Kind::End, Kind::Transmit, Kind::Close] {
-            if is_due(world, port, &standing, kind) {
+            if is_due(world, connection, port, &standing, kind) {
                 let delay = world.delay();
                 work::queue(world, port, kind, delay);
             }
@@ -51,7 +52,13 @@ pub(crate) fn look(connection: &'static Connection) {
     });
 }
 
-fn is_due(world: &mut World, port: PortId, standing: &Standing, kind: Kind) -> bool {
+fn is_due(
+    world: &mut World,
+    connection: &Connection,
+    port: PortId,
+    standing: &Standing,
+    kind: Kind,
+) -> bool {
     let Standing { open, closing, gated, receiving, withheld, .. } = *standing;
     let state = &world.network.ports[port];
     let (octets, ended, reset) = (!state.to_driver.is_empty(), state.peer_ended, state.peer_reset);
@@ -79,7 +86,10 @@ fn is_due(world: &mut World, port: PortId, standing: &Standing, kind: Kind) -> b
             if octets || withheld {
                 return false;
             }
-            !receiving || world.take(Freedom::EndDuringReceive)
+            // An end that overtakes an event of which the client cannot know yet takes octets away
+            // from every client.
+            !receiving
+                || !world.is_entering(connection.address()) && world.take(Freedom::EndDuringReceive)
         }
         Kind::Transmit if standing.sending => open && (reset || world.network.has_room(port)),
         Kind::Transmit => open && standing.disconnecting,
@@ -97,7 +107,7 @@ pub(super) fn run(connection: &'static Connection, port: PortId, kind: Kind) {
                 // Decided when it was queued.
                 return standing.open && standing.gated && !standing.end_told;
             }
-            is_due(world, port, &standing, kind)
+            is_due(world, connection, port, &standing, kind)
         });
     if due {
         match kind {

@@ -301,11 +301,22 @@ fn simulated_event_begins(socket: usize, name: &'static str, number: u64) {
     });
 }
 
+/// The client's receive event is about to run.
+#[inline]
+pub(crate) fn receive_enters(socket: usize) {
+    if world::is_on() {
+        with(|world| world.enters(socket));
+    }
+}
+
 /// It has returned.
 #[inline]
 pub(crate) fn event_ends(socket: usize) {
     if world::is_on() {
-        with(|world| world.ended(socket));
+        with(|world| {
+            world.has_entered();
+            world.ended(socket);
+        });
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(super) lookaside_depth: u16,
     /// Callbacks that run and completions that are under way, by socket.
     busy: BTreeMap<usize, u32>,
+    /// Sockets whose receive event has begun and has called nothing yet, by the actor that runs it.
+    entered: BTreeMap<usize, usize>,
     /// DPCs queued or running.
     pub(super) dpcs: Vec<usize>,
     /// Until when no thread is starved again.
@@ -122,6 +124,7 @@ impl World {
             pace,
             lookaside_depth,
             busy: BTreeMap::new(),
+            entered: BTreeMap::new(),
             dpcs: Vec::new(),
             fed_until: 0,
             random: random.fork(5),
@@ -185,6 +188,21 @@ impl World {
 
     pub(crate) fn is_busy(&self, socket: usize) -> bool {
         self.busy.contains_key(&socket)
+    }
+
+    /// The receive event of the socket begins. A client that is interrupted in its first
+    /// instructions cannot know of it yet.
+    pub(crate) fn enters(&mut self, socket: usize) {
+        self.entered.insert(self.current, socket);
+    }
+
+    /// The client has got so far as to call something, or the event is over.
+    pub(crate) fn has_entered(&mut self) {
+        self.entered.remove(&self.current);
+    }
+
+    pub(super) fn is_entering(&self, socket: usize) -> bool {
+        self.entered.values().any(|entered| *entered == socket)
     }
 
     /// WSK has nothing of the client's in its hands.

@@ -289,6 +289,7 @@ impl Connection {
     ) -> usize {
         let Some(event) = event else { return octets };
         let mut accepted = octets;
+        sim::receive_enters(self.address());
         let status = self.run_event("WskReceiveEvent", |flags| {
             // SAFETY: the client's callback with its context; the list is valid for the call.
             let status = unsafe { event(context, flags, list, octets, &raw mut accepted) };
