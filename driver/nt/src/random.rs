@@ -12,9 +12,9 @@ pub const ENTROPY_WORDS: usize = 16;
 /// Samples of the clock that go into one word.
 const SAMPLES: u32 = 32;
 
-/// Unpredictable words, to be hashed before use: four of them from RDRAND where the processor has
-/// it, the others from the low bits of the clock, read again and again, and from where the kernel
-/// put this stack and a new block of pool.
+/// Unpredictable words, to be hashed before use: all but two from the low bits of the clock, read
+/// again and again, and from RDRAND where the processor has it; those two from where the kernel put
+/// this stack and a new block of pool.
 ///
 /// # Errors
 /// `INSUFFICIENT_RESOURCES`.
