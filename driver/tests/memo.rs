@@ -6,6 +6,7 @@ mod machine;
 mod messages;
 
 use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use machine::{Client, Machine, number};
 use nthost::Options;
@@ -222,5 +223,28 @@ fn a_last_head_ends_a_connection_that_never_sent_it_before() {
         let response = client.send(last).response(true);
         assert_eq!((response.status, response.field("connection")), (200, Some("close")));
         client.expect_end();
+    }
+}
+
+#[test]
+fn a_known_head_is_answered_with_the_present_date() {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let machine = Machine::start(vec![number("MemoHeads", 16)]);
+    let mut client = machine.connect();
+    let mut date = || {
+        let (before, response) = (now(), client.get("/hello.txt"));
+        let date = response.field("date").unwrap();
+        let date = http1::date::parse(date.as_bytes(), before).unwrap();
+        // The driver's clock is as late as the timer is.
+        let late = machine::PATIENCE.as_secs();
+        assert!(before - late <= date && date <= now(), "{date}, not {before}");
+        date
+    };
+    // From the fourth on it is known.
+    let known = (0..4).map(|_| date()).max().unwrap();
+    let start = Instant::now();
+    while date() == known {
+        assert!(start.elapsed() < machine::PATIENCE, "it is {known} for ever");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
