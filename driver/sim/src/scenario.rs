@@ -27,6 +27,9 @@ const CHUNK_BYTES_MAX: usize = 64 * 1024;
 /// Octets of pool that a connection may need at most: its context, an unfinished head, the sends
 /// that it may have under way and one that is being built.
 const CONNECTION_BYTES_MAX: usize = 96 * 1024;
+/// Octets of a buffer for an unfinished head, with what pool puts around it: each processor's list
+/// keeps those that were used there.
+const HEAD_BYTES_MAX: usize = 17 * 1024;
 /// More connections than there are clients.
 const CONNECTIONS_MAX: u32 = 256;
 /// How long an unload may take, and anything else that must come to an end.
@@ -283,7 +286,7 @@ impl Script {
             }
             let before = pool_peak(&host);
             self.serve(&host);
-            check_memory(before, &host);
+            check_memory(before, self.plan.processors, &host);
         }
         let ledger = host.unload();
         if !ledger.is_zero() {
@@ -410,11 +413,13 @@ fn pool_peak(host: &Host) -> usize {
     kinds.map(|(_, kind)| kind.peak).sum()
 }
 
-/// What is held beyond what the driver had at its start is bounded by the connections there were.
-fn check_memory(before: usize, host: &Host) {
+/// What is held beyond what the driver had at its start is bounded by the connections there were,
+/// and by the processors that they were on.
+fn check_memory(before: usize, processors: usize, host: &Host) {
     let peak = pool_peak(host);
     let connections = Peer::open_sockets_peak() + 1;
-    if peak > before + CHUNK_BYTES_MAX + connections * CONNECTION_BYTES_MAX {
+    let each = CONNECTION_BYTES_MAX + (processors - 1) * HEAD_BYTES_MAX;
+    if peak > before + CHUNK_BYTES_MAX + connections * each {
         fail(&format!("{peak} octets of pool for {connections} connections, {before} without"));
     }
 }
