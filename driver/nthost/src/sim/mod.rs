@@ -297,16 +297,9 @@ pub(crate) fn event_begins(socket: usize, name: &'static str, number: u64) {
 fn simulated_event_begins(socket: usize, name: &'static str, number: u64) {
     with(|world| {
         world.began(socket);
+        world.enters(socket);
         world.note(name, number as usize, 0);
     });
-}
-
-/// The client's receive event is about to run.
-#[inline]
-pub(crate) fn receive_enters(socket: usize) {
-    if world::is_on() {
-        with(|world| world.enters(socket));
-    }
 }
 
 /// It has returned.

@@ -57,7 +57,7 @@ pub(crate) struct World {
     pub(super) lookaside_depth: u16,
     /// Callbacks that run and completions that are under way, by socket.
     busy: BTreeMap<usize, u32>,
-    /// Sockets whose receive event has begun and has called nothing yet, by the actor that runs it.
+    /// Sockets of which an event has begun that has called nothing yet, by the actor that runs it.
     entered: BTreeMap<usize, usize>,
     /// DPCs queued or running.
     pub(super) dpcs: Vec<usize>,
@@ -190,7 +190,7 @@ impl World {
         self.busy.contains_key(&socket)
     }
 
-    /// The receive event of the socket begins. A client that is interrupted in its first
+    /// An event of the socket begins. A client that is interrupted in its first
     /// instructions cannot know of it yet.
     pub(crate) fn enters(&mut self, socket: usize) {
         self.entered.insert(self.current, socket);

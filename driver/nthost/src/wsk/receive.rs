@@ -289,7 +289,6 @@ impl Connection {
     ) -> usize {
         let Some(event) = event else { return octets };
         let mut accepted = octets;
-        sim::receive_enters(self.address());
         let status = self.run_event("WskReceiveEvent", |flags| {
             // SAFETY: the client's callback with its context; the list is valid for the call.
             let status = unsafe { event(context, flags, list, octets, &raw mut accepted) };
@@ -356,10 +355,7 @@ impl Connection {
     pub(crate) fn give_up(&'static self) {
         self.lock().reset = true;
         self.abort_sends("WskSend", STATUS_FILE_FORCED_CLOSED);
-        let (context, table) = self.client();
-        // SAFETY: the client's table stays until the socket is closed.
-        let event = unsafe { table.as_ref() }.and_then(|table| table.WskReceiveEvent);
-        let Some(event) = event else { return };
+        let (context, Some(event)) = self.receive_event() else { return };
         self.set_receiving(true);
         let mut accepted = 0;
         let status = self.run_event("WskReceiveEvent", |flags| {
