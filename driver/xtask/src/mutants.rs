@@ -158,10 +158,6 @@ pub(crate) fn mutants(
     files: &[String],
 ) -> Result<bool> {
     let reasons = fs::read_to_string(root.join(REASONS)).context(REASONS)?;
-    // Its table: outside of it are those that have none.
-    let has_reason = |name: &str| {
-        reasons.lines().any(|line| line.starts_with('|') && line.contains(&without_place(name)))
-    };
     let is_named = |subject: &&Subject| {
         packages.is_empty() || packages.iter().any(|name| name == subject.package)
     };
@@ -178,7 +174,7 @@ pub(crate) fn mutants(
             missed.len()
         );
         for name in missed {
-            let listed = if has_reason(name) { "" } else { " (no reason yet)" };
+            let listed = if has_reason(&reasons, name) { "" } else { " (no reason yet)" };
             println!("    {name}{listed}");
         }
         is_enough &= tally.is_enough();
@@ -276,6 +272,14 @@ fn literal(text: &str) -> String {
     expression
 }
 
+/// True when the table has it: outside of that are those that have none.
+fn has_reason(reasons: &str, name: &str) -> bool {
+    let name = without_place(name);
+    let in_table = reasons.lines().filter(|line| line.starts_with('|'));
+    // A bar in a cell is escaped.
+    in_table.map(|line| line.replace(r"\|", "|")).any(|line| line.contains(&name))
+}
+
 /// `file:line:column: what` without line and column, which every edit above moves.
 fn without_place(name: &str) -> String {
     match name.splitn(4, ':').collect::<Vec<_>>()[..] {
@@ -320,6 +324,14 @@ mod tests {
     #[test]
     fn a_name_is_an_expression_for_itself() {
         assert_eq!(literal("a.rs:1: replace + with *"), r"a\.rs:1: replace \+ with \*");
+    }
+
+    #[test]
+    fn only_the_table_has_reasons() {
+        let reasons = "`a.rs: replace + with *` is new\n| `b.rs: replace \\| with ^` | alike |\n";
+        assert!(has_reason(reasons, "b.rs:1:2: replace | with ^"));
+        assert!(!has_reason(reasons, "a.rs:1:2: replace + with *"));
+        assert!(!has_reason(reasons, "c.rs:1:2: replace | with ^"));
     }
 
     #[test]
