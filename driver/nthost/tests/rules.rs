@@ -352,6 +352,19 @@ fn set_timer(routine: Routine) {
 const SIMULATED: &[(&str, u32, fn())] = &[
     ("indication_kept", 116, || receive_on_machine(Mode::KeepIndication)),
     ("indication_read_behind_its_end", 116, || receive_on_machine(Mode::ReadBehind)),
+    ("accept_refused_when_events_may_come", 9, || {
+        // A seed that does so.
+        let options = sim::Options { seed: 2, interruptions: true, ..sim::Options::default() };
+        sim::run(options, &sim::nobody(), || {
+            let _host = Host::start(Options::default()).unwrap();
+            MODE.store(Mode::RefuseTold as u32, Ordering::SeqCst);
+            let _client = Client::listen();
+            for port in 1_000..1_400 {
+                sim::Peer::connect(([127, 0, 0, 1], port).into());
+                sim::sleep(std::time::Duration::from_millis(100));
+            }
+        });
+    }),
     ("dpc_that_takes_long", 115, || run_dpc(allocating_dpc)),
     ("dpc_that_keeps_a_lock", 106, || run_dpc(locking_dpc)),
     ("code_left_running", 113, || {

@@ -176,7 +176,7 @@ fn an_accept_count_not_returned_is_caught() {
 
 /// Bugs that need a simulated machine to show, one of each kind, and those that were found by one
 /// and mended; at most so many seeds.
-const SIMULATED: [&str; 28] = [
+const SIMULATED: [&str; 31] = [
     "answer_of_another_request",
     "buffer_changed_in_flight",
     "buffer_not_emptied",
@@ -190,6 +190,8 @@ const SIMULATED: [&str; 28] = [
     "end_overtakes_while_waiting",
     "failed_send_ignored",
     "held_answer_of_another_site",
+    "idleness_not_looked_at_again",
+    "idleness_of_before",
     "image_freed_in_flight",
     "irql_too_high",
     "memo_outlives_its_site",
@@ -202,6 +204,7 @@ const SIMULATED: [&str; 28] = [
     "runner_not_alone",
     "send_not_asked_for_its_deadline",
     "socket_used_after_close",
+    "told_before_it_is_there",
     "turn_without_end",
     "unload_waits_for_a_refused_one",
     "wake_up_lost",

@@ -6,6 +6,7 @@ use nthost::sim::{Happening, Peer, Random, Read, fail, now};
 
 use crate::door::Door;
 use crate::history::History;
+use crate::pause::Pause;
 use crate::request::{Answer, Large, Request};
 use crate::response::Reader;
 use crate::scenario::IDLE_TIMEOUT;
@@ -21,24 +22,8 @@ const SIP_BYTES: usize = 700;
 /// How long it takes part.
 const SLOW_FOR: Duration = Duration::from_secs(20);
 
-/// The driver counts time in these.
-const TICK: Duration = Duration::from_millis(125);
-
 /// How the answer to a connection that is refused begins.
 const LINE_503: &[u8] = b"HTTP/1.1 503 ";
-
-/// A client waits once, before one of its requests: until just before the tick at which the driver
-/// ends what has been idle for so long.
-#[derive(Clone, Copy, Debug)]
-struct Pause {
-    /// Requests before it.
-    behind: usize,
-    idle: Duration,
-    /// How much before the tick.
-    before: Duration,
-    begun: bool,
-    over: bool,
-}
 
 /// How a client behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,7 +104,10 @@ impl Client {
         // What is kept with the provider while there is no place is lost the easiest when the peer
         // ends meanwhile.
         let is_kept = door.holds() && random.fork(1).one_in(2);
+        // Where places are wanted all the time, many are to be idle when the driver looks for some.
+        let pauses = door.presses && random.fork(2).one_in(2);
         let conduct = match random.below(16) {
+            _ if pauses => Conduct::Lingers,
             _ if is_kept => Conduct::EndsEarly,
             0..=4 => Conduct::Polite,
             5..=6 => Conduct::EndsEarly,
@@ -133,24 +121,9 @@ impl Client {
         let undecided = door.answers.then(Vec::new);
         let mut client = Client::new(random, from, start, conduct, history);
         if conduct == Conduct::Lingers {
-            client.pause = Some(client.some_pause(door));
+            client.pause = Some(Pause::random(&mut client.random, client.requests.len(), door));
         }
         Client { undecided, yields_after: door.yields_after(), ..client }
-    }
-
-    fn some_pause(&mut self, door: &Door) -> Pause {
-        // One more follows, which must not be lost.
-        let behind = 1 + self.random.below(self.requests.len().saturating_sub(2));
-        let idle = door.yields_after().filter(|_| self.random.one_in(3)).unwrap_or(IDLE_TIMEOUT);
-        let before = Duration::from_micros(1 << self.random.within(0, 13));
-        // Or until it should have made a place already.
-        let idle = match door.yields_after() {
-            Some(least) if self.random.one_in(4) => {
-                least + Duration::from_millis(self.random.within(1, 1_000))
-            }
-            _ => idle,
-        };
-        Pause { behind, idle, before, begun: false, over: false }
     }
 
     /// One that behaves, and asks for what is small.
@@ -268,7 +241,7 @@ impl Client {
                 }
             }
             Happening::Woken => {
-                self.pause = self.pause.map(|pause| Pause { over: pause.begun, ..pause });
+                self.pause.iter_mut().for_each(Pause::end);
                 self.read(peer);
             }
             Happening::Reset | Happening::Readable => self.read(peer),
@@ -286,7 +259,7 @@ impl Client {
     }
 
     fn is_pausing(&self) -> bool {
-        self.pause.is_some_and(|pause| pause.begun && !pause.over)
+        self.pause.is_some_and(|pause| pause.is_on())
     }
 
     fn send(&mut self, peer: Peer) {
@@ -358,16 +331,11 @@ impl Client {
     }
 
     fn begin_pause(&mut self, peer: Peer) {
-        let answers = self.reader.answers;
+        let (answers, heard, ticks_from) = (self.reader.answers, self.heard, self.ticks_from);
         if let Some(pause) = &mut self.pause
-            && pause.behind == answers
-            && !pause.begun
+            && let Some(time) = pause.begin(&mut self.random, answers, heard, ticks_from)
         {
-            pause.begun = true;
-            let idle_from = self.heard.saturating_sub(self.ticks_from).as_nanos() / TICK.as_nanos();
-            let ticks = idle_from + pause.idle.as_nanos() / TICK.as_nanos();
-            let ended = self.ticks_from + TICK * u32::try_from(ticks).unwrap_or(0);
-            peer.wake_in(ended.saturating_sub(pause.before).saturating_sub(now()));
+            peer.wake_in(time);
         }
     }
 
@@ -443,6 +411,9 @@ impl Client {
         if self.sent < self.limit && self.reader.answers < self.requests.len() && !crossed {
             fail(&format!("{} could not send everything", self.name()));
         }
+        if self.was_cut_off() {
+            fail(&format!("{} was sent away when it had just been answered", self.name()));
+        }
         if self.state != State::Ended && self.conduct != Conduct::Lingers {
             fail(&format!("{} saw a reset", self.name()));
         }
@@ -461,10 +432,19 @@ impl Client {
         if self.conduct != Conduct::Lingers || self.state != State::Ended {
             return false;
         }
-        let behind_pause = |pause: Pause| pause.over && pause.behind == self.reader.answers;
+        let behind_pause = |pause: Pause| pause.was_behind(self.reader.answers);
         // Less than the driver's measure, which is in ticks and begins when it has sent.
         let was_idle = |least: Duration| self.ended_after >= least / 4;
         self.pause.is_some_and(behind_pause) || self.yields_after.is_some_and(was_idle)
+    }
+
+    /// The connection ended before it had been idle, behind an answer that did not say so.
+    fn was_cut_off(&self) -> bool {
+        let answer = self.reader.answers.checked_sub(1).and_then(|last| self.requests.get(last));
+        let persists = answer.is_some_and(|request| !request.answer.closes);
+        let least = self.yields_after.unwrap_or(IDLE_TIMEOUT);
+        let lingers = self.conduct == Conduct::Lingers && self.state == State::Ended;
+        lingers && persists && self.ended_after < least / 4
     }
 
     /// The driver wanted no connection after its handshake.

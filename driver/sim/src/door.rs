@@ -20,31 +20,43 @@ pub(crate) struct Door {
     rate: u32,
     burst: u32,
     handshakes_max: u32,
-    denies: bool,
+    denied: Option<&'static str>,
     exempts: bool,
+    /// There is always somebody who waits for a place, and many are idle.
+    pub(crate) presses: bool,
 }
 
 impl Door {
     pub(crate) fn random(choice: &mut Random) -> Door {
         let overload = ["hold", "hold", "hold", "reject", "answer503"][choice.below(5)];
         let refuses_by_answer = choice.one_in(6);
-        Door {
+        let door = Door {
             overload,
             answers: refuses_by_answer || overload == "answer503",
             hold_max: [0, 1, 4, 256, 256, 256][choice.below(6)],
             hold_ms: [0, 100, 3_000, 3_000, 3_000][choice.below(5)],
-            pressure_idle_ms: [0, 200, 1_000][choice.below(3)],
+            // Whole ticks, so that a client knows when its time has come.
+            pressure_idle_ms: [0, 250, 1_000][choice.below(3)],
             rate: [0, 0, 0, 1, 8][choice.below(5)],
             burst: [1, 4][choice.below(2)],
             handshakes_max: [4_096, 4_096, 4_096, 2][choice.below(4)],
-            denies: choice.one_in(8),
+            denied: choice.one_in(8).then_some("10.0.0.2"),
             exempts: choice.one_in(2),
-        }
+            presses: choice.one_in(6),
+        };
+        if door.presses { door.with_pressure() } else { door }
+    }
+
+    /// Whoever finds no place waits for one, and whoever is idle must soon make one.
+    fn with_pressure(self) -> Door {
+        let (overload, hold_max, hold_ms) = ("hold", 256, 3_000);
+        let (answers, rate, pressure_idle_ms) = (false, 0, 250);
+        Door { overload, answers, hold_max, hold_ms, pressure_idle_ms, rate, ..self }
     }
 
     /// True when a client may be refused for another reason than the limit of its address.
     pub(crate) fn may_refuse(&self) -> bool {
-        self.answers || self.rate > 0 || self.denies || self.handshakes_max < 4_096
+        self.answers || self.rate > 0 || self.denied.is_some() || self.handshakes_max < 4_096
     }
 
     /// How long a connection is idle before it may be ended to make a place.
@@ -76,8 +88,8 @@ impl Door {
         if self.answers && self.overload != "answer503" {
             values.push(text("RefuseWith", "503"));
         }
-        if self.denies {
-            values.push(list("DenyList", "10.0.0.2"));
+        if let Some(address) = self.denied {
+            values.push(list("DenyList", address));
         }
         if self.exempts {
             values.push(list("ExemptList", &EXEMPT.to_string()));

@@ -12,6 +12,7 @@ mod door;
 mod health;
 mod history;
 mod operator;
+mod pause;
 mod reload;
 mod request;
 mod response;

@@ -30,6 +30,9 @@ const CONNECTION_BYTES_MAX: usize = 96 * 1024;
 /// Octets of a buffer for an unfinished head, with what pool puts around it: each processor's list
 /// keeps those that were used there.
 const HEAD_BYTES_MAX: usize = 17 * 1024;
+/// Clients where places are to be wanted, at least, and places then.
+const PRESSING_CLIENTS_MIN: usize = 12;
+const PRESSED_PLACES: u32 = 4;
 /// More connections than there are clients.
 const CONNECTIONS_MAX: u32 = 256;
 /// How long an unload may take, and anything else that must come to an end.
@@ -161,12 +164,18 @@ impl Plan {
         let door = Door::random(&mut random.fork(11));
         Plan {
             processors: 1 + choice.below(4),
-            clients: if sweep { 8 } else { 1 + choice.below(24) },
+            clients: match 1 + choice.below(24) {
+                _ if sweep => 8,
+                count if door.presses => count.max(PRESSING_CLIENTS_MIN),
+                count => count,
+            },
             within,
             per_address_max: [0, 1, 2, 3, 8][choice.below(5)],
             // Nobody waits where there is room.
-            connections_max: [2, 4, 8, CONNECTIONS_MAX]
-                [choice.below(if door.holds() { 4 } else { 6 }).min(3)],
+            connections_max: match choice.below(if door.holds() { 4 } else { 6 }) {
+                _ if door.presses => PRESSED_PLACES,
+                at => [2, 4, 8, CONNECTIONS_MAX][at.min(3)],
+            },
             door,
             unload_at,
             faults,

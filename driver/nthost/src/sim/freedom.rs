@@ -33,6 +33,8 @@ enum Kind {
     Order,
     /// The same, but it takes its time.
     Rare,
+    /// The same, but the host has much to do for it.
+    Costly,
     /// The same, of a provider that is made so: who does it often does it always.
     Manner,
     /// It takes so long that nothing is in time while it lasts.
@@ -126,6 +128,8 @@ freedoms! {
     ThreadStarved = "thread starved", Delay;
     /// A restart indicates what was withheld before it returns.
     IndicatedInline = "indicated inside the restart", Manner;
+    /// Events of a connection come as soon as its accept event has said where they are to go.
+    EventDuringAccept = "event before the accept event's return", Costly;
 }
 
 /// How often each is taken, in parts of 4,096, and how often each was.
@@ -158,7 +162,7 @@ impl Freedoms {
                         PARTS
                     }
                 }
-                Kind::Loss | Kind::Fault => often / 8,
+                Kind::Costly | Kind::Loss | Kind::Fault => often / 8,
                 Kind::Death => often / 16,
             };
             if never { 0 } else { odds }
@@ -176,7 +180,7 @@ impl Freedoms {
     /// Whether it is taken now.
     pub(crate) fn take(&mut self, freedom: Freedom) -> bool {
         let comes = match freedom.kind() {
-            Kind::Order | Kind::Rare | Kind::Manner => true,
+            Kind::Order | Kind::Rare | Kind::Costly | Kind::Manner => true,
             Kind::Delay | Kind::Loss => !self.calm,
             Kind::Fault | Kind::Death => self.faults,
         };
@@ -195,9 +199,12 @@ impl Freedoms {
 
     /// The driver is never interrupted between two instructions.
     pub(crate) fn forbid_interruptions(&mut self) {
-        for freedom in
-            [Freedom::Interrupted, Freedom::InterruptedInCollision, Freedom::ThreadInterrupted]
-        {
+        for freedom in [
+            Freedom::Interrupted,
+            Freedom::InterruptedInCollision,
+            Freedom::ThreadInterrupted,
+            Freedom::EventDuringAccept,
+        ] {
             self.odds[freedom as usize] = 0;
         }
     }

@@ -14,8 +14,8 @@ use libc::{c_int, c_void, siginfo_t, ucontext_t};
 
 use super::actor::{self, pause};
 use super::freedom::Freedom;
-use super::indication;
 use super::world::{is_on, with};
+use super::{indication, offer};
 use crate::verifier::{Rule, violation};
 
 /// The trap flag.
@@ -48,6 +48,9 @@ pub(crate) fn image_is_at(range: Range<usize>) {
 #[inline]
 pub(crate) fn arm() {
     if is_on() {
+        if offer::watch() {
+            return set_trap(u64::MAX);
+        }
         let thread = actor::is_passive_thread();
         arm_if(if thread { Freedom::ThreadInterrupted } else { Freedom::Interrupted });
     }
@@ -64,16 +67,18 @@ pub(crate) fn arm_in_collision() {
 
 #[cold]
 fn arm_if(freedom: Freedom) {
+    offer::watch_nothing();
     if with(|world| world.take(freedom)) {
-        set_trap();
+        set_trap(with(|world| {
+            let most = 1 << world.random.within(1, STEPS_MAX_LOG);
+            world.random.within(0, most)
+        }));
     }
 }
 
-fn set_trap() {
-    LEFT.set(with(|world| {
-        let most = 1 << world.random.within(1, STEPS_MAX_LOG);
-        world.random.within(0, most)
-    }));
+/// An interruption after so many instructions, or as soon as a watched accept event has written.
+fn set_trap(steps: u64) {
+    LEFT.set(steps);
     ARMED.set(true);
     // SAFETY: sets the trap flag; `on_trap` is there, and clears it.
     unsafe {
@@ -156,13 +161,17 @@ extern "C" fn on_trap(_signal: c_int, _info: *mut siginfo_t, context: *mut c_voi
         if !is_counted(address) {
             return;
         }
-        if let Some(left) = LEFT.get().checked_sub(1) {
+        let is_complete = offer::is_complete();
+        if let Some(left) = LEFT.get().checked_sub(1).filter(|_| !is_complete) {
             LEFT.set(left);
             return;
         }
     }
     registers[REG_EFL as usize] &= !TRAP.cast_signed();
     if ARMED.replace(false) {
+        if offer::is_complete() {
+            return offer::tell();
+        }
         with(|world| world.note("interrupted", 0, 0));
         pause(actor::while_away());
     }

@@ -13,6 +13,7 @@
 //! | `work` | what processors do; each callback of the driver begins there |
 //! | `connection` | octets and ends of a connection, and when they are told |
 //! | `completion` | IRPs that go back inside the call, elsewhere, later |
+//! | `offer` | connections whose events come before their accept event returns |
 //! | `indication` | the shapes of indicated memory, and that nobody touches it afterwards |
 //! | `pages` | memory that can be taken away |
 //! | `network` | connections in memory |
@@ -32,6 +33,7 @@ pub(crate) mod freedom;
 pub(crate) mod indication;
 pub(crate) mod interrupt;
 pub(crate) mod network;
+pub(crate) mod offer;
 mod pages;
 mod peer;
 mod random;

@@ -10,6 +10,7 @@ use super::fault::Plan;
 use super::freedom::{Freedom, Freedoms};
 use super::indication::Quarantine;
 use super::network::Network;
+use super::offer::Offer;
 use super::peer::Happening;
 use super::random::Random;
 use super::trace::Trace;
@@ -59,6 +60,9 @@ pub(crate) struct World {
     busy: BTreeMap<usize, u32>,
     /// Sockets of which an event has begun that has called nothing yet, by the actor that runs it.
     entered: BTreeMap<usize, usize>,
+    /// Accept events that are watched, by the actor that runs them, and whether events of their
+    /// connections may have come.
+    pub(super) offers: BTreeMap<usize, (Offer, bool)>,
     /// DPCs queued or running.
     pub(super) dpcs: Vec<usize>,
     /// Until when no thread is starved again.
@@ -125,6 +129,7 @@ impl World {
             lookaside_depth,
             busy: BTreeMap::new(),
             entered: BTreeMap::new(),
+            offers: BTreeMap::new(),
             dpcs: Vec::new(),
             fed_until: 0,
             random: random.fork(5),

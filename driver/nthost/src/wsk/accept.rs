@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use nt_sys::ntdef::{
-    STATUS_FILE_FORCED_CLOSED, STATUS_REQUEST_NOT_ACCEPTED, STATUS_SUCCESS, status_name,
+    NTSTATUS, STATUS_FILE_FORCED_CLOSED, STATUS_REQUEST_NOT_ACCEPTED, STATUS_SUCCESS, status_name,
 };
 use nt_sys::wsk::{
     AF_INET6, SOCKADDR, WSK_EVENT_ACCEPT, WSK_EVENT_DISCONNECT, WSK_EVENT_RECEIVE, WSK_INSPECT_ID,
@@ -74,8 +74,7 @@ impl Listener {
         work::establishes(&stream);
         let (local, remote) = (self.local(), self.sockaddr(remote));
         let connection = Self::connection(processor, stream, local, remote, inspect_id);
-        if self.offer(connection, local, remote) {
-            Self::attach(connection, processor);
+        if self.offer(processor, connection, local, remote) {
             return;
         }
         let mut shared = connection.lock();
@@ -147,8 +146,25 @@ impl Listener {
         }
     }
 
+    /// What an accept event returned; `told`: events of the connection may have come already.
+    fn is_taken(status: NTSTATUS, told: bool) -> bool {
+        let detail = match status {
+            STATUS_SUCCESS => return true,
+            STATUS_REQUEST_NOT_ACCEPTED if !told => return false,
+            STATUS_REQUEST_NOT_ACCEPTED => "a refusal, when it had said where events are to go",
+            other => status_name(other).unwrap_or("an unknown status"),
+        };
+        violation(Rule::AcceptResult, "WskAcceptEvent", "its result", detail, None)
+    }
+
     /// Calls the client; true when it took the connection.
-    fn offer(&self, connection: &'static Connection, local: SOCKADDR, remote: SOCKADDR) -> bool {
+    fn offer(
+        &self,
+        processor: usize,
+        connection: &'static Connection,
+        local: SOCKADDR,
+        remote: SOCKADDR,
+    ) -> bool {
         let export = "WskAcceptEvent";
         let Some(event) = self.client().WskAcceptEvent else {
             violation(Rule::AcceptOutputs, export, "its callback", "none", None);
@@ -159,19 +175,19 @@ impl Listener {
         sim::event_begins(self.address(), export, connection.number());
         let (local, remote) = (&raw mut local, &raw mut remote);
         let (to_context, to_table) = (&raw mut context, &raw mut table);
+        sim::offer::begin(connection, to_context, to_table);
         let socket = connection.pointer();
         let status = processor::run_event(export, |flags| {
             // SAFETY: the client's callback with its context; everything is valid for the call.
             unsafe { event(self.context(), flags, local, remote, socket, to_context, to_table) }
         });
         sim::event_ends(self.address());
-        match status {
-            STATUS_SUCCESS => {}
-            STATUS_REQUEST_NOT_ACCEPTED => return false,
-            other => {
-                let name = status_name(other).unwrap_or("an unknown status");
-                violation(Rule::AcceptResult, export, "its result", name, None)
-            }
+        let told = sim::offer::end(connection);
+        if !Self::is_taken(status, told) {
+            return false;
+        }
+        if told {
+            return true;
         }
         let events = registration::static_events();
         let wants = events & (WSK_EVENT_RECEIVE | WSK_EVENT_DISCONNECT) != 0;
@@ -179,6 +195,7 @@ impl Listener {
             violation(Rule::AcceptOutputs, export, "context and table", "null", None);
         }
         connection.set_client(context.expose_provenance(), table.expose_provenance());
+        Self::attach(connection, processor);
         true
     }
 }

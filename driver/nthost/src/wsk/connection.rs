@@ -173,7 +173,7 @@ impl Connection {
         (core::ptr::with_exposed_provenance_mut(context), core::ptr::with_exposed_provenance(table))
     }
 
-    pub(super) fn set_client(&self, context: usize, table: usize) {
+    pub(crate) fn set_client(&self, context: usize, table: usize) {
         self.context.store(context, Ordering::Relaxed);
         self.table.store(table, Ordering::Release);
     }

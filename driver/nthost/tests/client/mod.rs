@@ -37,6 +37,7 @@ use nt_sys::wsk::{
 pub enum Mode {
     AcceptPending,
     AcceptNothing,
+    RefuseTold,
     ReceiveCancelled,
     ReceiveTooMuch,
     SendBeyond,
@@ -289,6 +290,9 @@ kernel_fn! {
         if !is(Mode::AcceptNothing) {
             unsafe { context.write(socket.cast()) };
             unsafe { table.write(&raw const CONNECTION.0) };
+        }
+        if is(Mode::RefuseTold) {
+            return STATUS_REQUEST_NOT_ACCEPTED;
         }
         STATUS_SUCCESS
     }
