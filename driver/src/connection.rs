@@ -3,6 +3,7 @@
 //! Life: open (requests are answered in order), ending (our side is shut, what still comes is
 //! discarded until the peer ends too or the drain deadline), closed. All of it runs in the hands
 //! of the connection's one runner.
+mod events;
 mod known;
 mod times;
 
@@ -34,9 +35,6 @@ const LINGER_TICKS: u32 = 2;
 
 /// Ticks without an octet after which nothing more comes from a peer whose end overtook octets.
 const OVERTAKEN_TICKS: u32 = 2;
-
-/// Ticks that an idle connection gets to end when the driver stops.
-const STOP_DRAIN_TICKS: u32 = 2;
 
 /// What is not as usual of a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -226,19 +224,6 @@ impl Connection {
     /// head then, nor an answer that waits for the end of content.
     fn is_idle(&self, socket: &Socket<'_, Server>) -> bool {
         self.http.is_idle() && self.stream.is_none() && socket.sends_in_flight() == 0
-    }
-
-    /// True when it may be ended to make a place; who looked may have seen an earlier idleness.
-    fn is_long_idle(&self, server: &Server, socket: &Socket<'_, Server>) -> bool {
-        let latest = server.timeouts.long_idle(server.clock.ticks());
-        let since = socket.mark().idle().zip(latest);
-        self.is_idle(socket) && since.is_some_and(|(tick, latest)| tick <= latest)
-    }
-
-    /// True when the end of a send changes nothing but the deadline.
-    fn is_plain(&self, socket: &Socket<'_, Server>) -> bool {
-        let facts = self.facts.has(Facts(Facts::LAST.0 | Facts::PEER_ENDED.0));
-        self.stream.is_none() && !facts && !socket.is_gated()
     }
 
     /// True while another request may be answered.
@@ -579,108 +564,5 @@ impl Connection {
         if answer.persistence == http1::Persistence::Close {
             self.end_requests();
         }
-    }
-
-    /// Something other than data happened.
-    pub fn happened(&mut self, server: &Server, socket: &mut Socket<'_, Server>, events: Events) {
-        if events.any(Events::PEER_RESET.with(Events::SEND_FAILED)) {
-            return socket.close();
-        }
-        if !self.has_place(server, socket) {
-            return self.wait_on(server, socket, events);
-        }
-        if self.stopwatch.is_on() && self.stream.is_none() && socket.sends_in_flight() == 0 {
-            server.latency.sent(&mut self.stopwatch);
-        }
-        if events == Events::SENT && self.is_plain(socket) {
-            self.progress = 0;
-            return self.set_deadline(server, socket);
-        }
-        self.facts.note(Facts::PEER_ENDED, events.any(Events::PEER_ENDED));
-        self.facts.note(Facts::DISCONNECTED, events.any(Events::DISCONNECTED));
-        if events.any(Events::COLLIDED) {
-            server.counters.add(Counter::Collisions, 1);
-            socket.expect_gate();
-        }
-        let overtaken = events.any(Events::PEER_ENDED) && socket.is_gated();
-        self.facts.note(Facts::OVERTAKEN, overtaken);
-        if events.any(Events::SENT) {
-            self.progress = 0;
-            // The deadline may be one from before the requests that were answered by now.
-            self.set_deadline(server, socket);
-        }
-        if events.any(Events::SENT)
-            && let Some(stream) = self.stream.take()
-        {
-            self.stream = stream.go_on(server, socket, &mut Batch::default());
-        }
-        if events.any(Events::TICK) && self.time_passed(server, socket) {
-            return;
-        }
-        let yields = events.any(Events::PRESSURE) && self.is_long_idle(server, socket);
-        if yields && self.end_deadline == 0 {
-            server.counters.add(Counter::EndedByPressure, 1);
-            self.end_within(server, socket, STOP_DRAIN_TICKS);
-        }
-        if events.any(Events::STOP) {
-            if self.is_idle(socket) {
-                // No response can be lost any more: let the peer see an end, and be gone.
-                self.end_within(server, socket, STOP_DRAIN_TICKS);
-            }
-            self.end_requests();
-        }
-        let peer_ended = self.facts.has(Facts::PEER_ENDED);
-        let done = peer_ended && !socket.is_gated() && !self.facts.has(Facts::OVERTAKEN);
-        if (self.facts.has(Facts::LAST) || done) && self.stream.is_none() {
-            self.end(server, socket);
-        }
-        let disconnected = self.facts.has(Facts::DISCONNECTED);
-        if disconnected && peer_ended && socket.sends_in_flight() == 0 {
-            return socket.close();
-        }
-        if events.any(Events::TICK) && socket.is_gated() {
-            // Nothing came of the last restart: the provider may have missed it.
-            socket.expect_gate();
-        }
-        if self.facts.has(Facts::LAST) || self.may_answer(socket) {
-            socket.restart_receive();
-        }
-        self.set_deadline(server, socket);
-    }
-
-    /// Something happened while the connection waits for a place.
-    #[cold]
-    fn wait_on(&mut self, server: &Server, socket: &mut Socket<'_, Server>, events: Events) {
-        if events.any(Events::COLLIDED) {
-            socket.expect_gate();
-        }
-        self.facts.note(Facts::PEER_ENDED, events.any(Events::PEER_ENDED));
-        let overtaken = events.any(Events::PEER_ENDED) && socket.is_gated();
-        self.facts.note(Facts::OVERTAKEN, overtaken);
-        let gone = self.facts.has(Facts::PEER_ENDED) && !socket.is_gated();
-        let overdue = socket.mark().passed(server.clock.ticks());
-        if overdue {
-            server.held_in_vain(self.peer);
-        }
-        if overdue || gone || events.any(Events::STOP) {
-            socket.close();
-        }
-    }
-
-    /// Our end: no more requests, our side shut behind the last response; the rest is drained.
-    #[cold]
-    fn end(&mut self, server: &Server, socket: &mut Socket<'_, Server>) {
-        self.end_within(server, socket, server.timeouts.linger());
-    }
-
-    fn end_within(&mut self, server: &Server, socket: &mut Socket<'_, Server>, ticks: u32) {
-        if self.end_deadline != 0 {
-            return;
-        }
-        self.end_requests();
-        self.head = None;
-        self.end_deadline = server.clock.ticks().saturating_add(ticks).max(1);
-        let lingers = !socket.disconnect();
-        self.facts.note(Facts(Facts::LINGERS.0 | Facts::DISCONNECTED.0), lingers);
     }
 }

@@ -9,7 +9,8 @@ use std::arch::asm;
 use std::cell::Cell;
 use std::ops::Range;
 
-use libc::{REG_EFL, REG_RIP, SA_NODEFER, SA_SIGINFO, SIGBUS, SIGSEGV, SIGTRAP, SIGVTALRM};
+use libc::{REG_EFL, REG_RIP, SA_NODEFER, SA_SIGINFO};
+use libc::{SIGABRT, SIGBUS, SIGSEGV, SIGTRAP, SIGVTALRM};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 
 use super::actor::{self, pause};
@@ -106,10 +107,12 @@ impl Drop for AtReturn {
     }
 }
 
-/// Handles the traps of this thread's machine, and reports when the driver faults or never ends.
+/// Handles the traps of this thread's machine, and reports when the driver faults, panics or never
+/// ends.
 pub(super) fn begin() {
-    let handlers: [(c_int, usize); 4] = [
+    let handlers: [(c_int, usize); 5] = [
         (SIGVTALRM, on_alarm as *const () as usize),
+        (SIGABRT, on_abort as *const () as usize),
         (SIGTRAP, on_trap as *const () as usize),
         (SIGSEGV, on_fault as *const () as usize),
         (SIGBUS, on_fault as *const () as usize),
@@ -142,6 +145,10 @@ fn set_alarm(seconds: i64) {
 
 extern "C" fn on_alarm(_signal: c_int, _info: *mut siginfo_t, _context: *mut c_void) {
     super::fail(&format!("after {RUN_MAX_SECONDS} s the machine still runs: an endless loop"));
+}
+
+extern "C" fn on_abort(_signal: c_int, _info: *mut siginfo_t, _context: *mut c_void) {
+    super::fail("a panic that cannot unwind, whose message is above");
 }
 
 fn is_counted(address: usize) -> bool {
