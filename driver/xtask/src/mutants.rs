@@ -102,7 +102,7 @@ const SUBJECTS: [Subject; 4] = [
     Subject {
         package: "nt",
         tests_of: &["nt", "wskhttpd", "wskhttpd-sim"],
-        tests: &["--lib", "--test=models", "--test=responses*", "--test=seeds"],
+        tests: &["--lib", "--test=models", "--test=objects", "--test=responses*", "--test=seeds"],
         more_tests: &[
             "--test=try_cell",
             "--test=clock",
