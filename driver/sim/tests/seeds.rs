@@ -11,21 +11,25 @@ use wskhttpd_sim::{Case, Mode, Report, run};
 /// There is one machine at a time.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// Seeds that are run in each mode.
+/// Seeds that are run in each mode, unless `WSKHTTPD_SEEDS` says how many.
 const SEEDS: u64 = 60;
+
+fn seeds() -> u64 {
+    std::env::var("WSKHTTPD_SEEDS").map_or(SEEDS, |count| count.parse().expect("a number of seeds"))
+}
 
 #[test]
 fn a_few_machines_pass() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut started = 0;
     for mode in Mode::ALL {
-        for seed in 0..SEEDS {
+        for seed in 0..seeds() {
             let (image, strike) = (None, None);
             let case = Case { seed, mode, image, interruptions: true, whole_trace: false, strike };
             started += u64::from(run(&case).started);
         }
     }
-    assert!(started > SEEDS, "{started} drivers started");
+    assert!(started > seeds(), "{started} drivers started");
 }
 
 /// A machine on which one call of `export` fails: that with this number.

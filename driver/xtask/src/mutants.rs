@@ -16,11 +16,18 @@ const PERCENT_MIN: usize = 85;
 /// Where survivors have their reasons.
 const REASONS: &str = "driver/docs/mutants.md";
 
-/// Seconds of processor time that a process may take: a mutant that loops is caught by it, however
-/// busy the machine is.
-const CPU_SECONDS_MAX: u32 = 60;
 /// What tests with a mutant may take at least: one that waits in vain is caught by it.
 const TIMEOUT_MIN: Duration = Duration::from_mins(4);
+
+/// What mutants have to face.
+struct Round {
+    tests: &'static [&'static str],
+    /// Simulated machines of each mode.
+    seeds: u32,
+    /// Seconds of processor time that a process may take: a mutant that loops is caught by it,
+    /// however busy the machine is.
+    cpu_seconds_max: u32,
+}
 
 /// A crate, and what `cargo test` is told so that its tests are quick: the long ones find no
 /// mutant that these do not.
@@ -104,6 +111,7 @@ const SUBJECTS: [Subject; 4] = [
         tests_of: &["nt", "wskhttpd", "wskhttpd-sim"],
         tests: &["--lib", "--test=models", "--test=objects", "--test=responses*", "--test=seeds"],
         more_tests: &[
+            "--test=seeds",
             "--test=try_cell",
             "--test=clock",
             "--test=control",
@@ -118,6 +126,18 @@ const SUBJECTS: [Subject; 4] = [
         config: &[],
     },
 ];
+
+impl Subject {
+    /// For all mutants.
+    const fn first(&self) -> Round {
+        Round { tests: self.tests, seeds: 60, cpu_seconds_max: 60 }
+    }
+
+    /// For those that the first one missed.
+    const fn second(&self) -> Round {
+        Round { tests: self.more_tests, seeds: 500, cpu_seconds_max: 400 }
+    }
+}
 
 /// What became of a crate's mutants.
 struct Tally {
@@ -194,11 +214,11 @@ fn run(
     let shard = shard.iter().flat_map(|shard| ["--sharding=round-robin", "--shard", shard]);
     filter.extend(shard.map(str::to_owned));
     filter.extend(files.iter().flat_map(|file| ["--file".to_owned(), file.clone()]));
-    let mut tally = round(root, target, subject, subject.tests, &filter)?;
+    let mut tally = round(root, target, subject, &subject.first(), &filter)?;
     if !tally.missed.is_empty() && !subject.more_tests.is_empty() {
         let these = tally.missed.iter().map(|name| format!("--re=^{}$", literal(name)));
         let these: Vec<String> = these.collect();
-        let second = round(root, target, subject, subject.more_tests, &these)?;
+        let second = round(root, target, subject, &subject.second(), &these)?;
         let missed = tally.missed.len();
         // Others may have been run too: not every kind of mutant is filtered.
         tally.missed.retain(|name| second.missed.contains(name));
@@ -211,20 +231,22 @@ fn round(
     root: &Path,
     target: &Path,
     subject: &Subject,
-    tests: &[&str],
+    round: &Round,
     filter: &[String],
 ) -> Result<Tally> {
+    let Round { tests, seeds, cpu_seconds_max } = round;
     let output = target.join("mutants").join(subject.package);
     fs::create_dir_all(&output)?;
     // Of its own, so that dependencies are built once.
     let build = target.join("mutants/build");
     let cargo = || {
         let mut cargo = Command::new("sh");
-        let limited = format!("ulimit -t {CPU_SECONDS_MAX}; exec cargo \"$@\"");
+        let limited = format!("ulimit -t {cpu_seconds_max}; exec cargo \"$@\"");
         cargo
             .args(["-c", &limited, "cargo"])
             .current_dir(root)
             .env("CARGO_TARGET_DIR", &build)
+            .env("WSKHTTPD_SEEDS", seeds.to_string())
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .env("CARGO_PROFILE_DEV_OPT_LEVEL", subject.opt_level);
         cargo
@@ -238,7 +260,7 @@ fn round(
     ensure!(cleaned.success(), "cargo clean");
     let started = Instant::now();
     let mut baseline = cargo();
-    baseline.args(["test", "--quiet"]).args(subject.config).args(packages).args(tests);
+    baseline.args(["test", "--quiet"]).args(subject.config).args(packages).args(*tests);
     let baseline = baseline.status()?;
     ensure!(baseline.success(), "the tests fail without a mutant");
     let timeout = TIMEOUT_MIN.max(started.elapsed() * 2).as_secs().to_string();
@@ -251,7 +273,7 @@ fn round(
         .args(filter)
         .args(["--test-package", &subject.tests_of.join(",")])
         // Not behind `--`: the others are not built then.
-        .args(subject.config.iter().chain(tests).map(|arg| format!("--cargo-arg={arg}")));
+        .args(subject.config.iter().chain(*tests).map(|arg| format!("--cargo-arg={arg}")));
     let status = command.status().context("cargo install cargo-mutants")?;
     // Its own verdict is stricter: to miss one (2) or to wait for one in vain (3) is a failure.
     if !matches!(status.code(), Some(0 | 2 | 3)) {
