@@ -223,7 +223,12 @@ impl Connection {
     /// True between requests, with nothing on its way to the peer. There is neither a part of a
     /// head then, nor an answer that waits for the end of content.
     fn is_idle(&self, socket: &Socket<'_, Server>) -> bool {
-        self.http.is_idle() && self.stream.is_none() && socket.sends_in_flight() == 0
+        self.http.is_idle() && !self.is_sending(socket)
+    }
+
+    /// True while an answer is on its way to the peer.
+    fn is_sending(&self, socket: &Socket<'_, Server>) -> bool {
+        self.stream.is_some() || socket.sends_in_flight() > 0
     }
 
     /// True while another request may be answered.

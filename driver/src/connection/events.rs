@@ -16,7 +16,7 @@ impl Connection {
             return socket.close();
         }
         let has_place = self.has_place(server, socket);
-        if has_place && self.stopwatch.is_on() && !self.is_answering(socket) {
+        if has_place && self.stopwatch.is_on() && !self.is_sending(socket) {
             server.latency.sent(&mut self.stopwatch);
         }
         if has_place && events == Events::SENT && self.is_plain(socket) {
@@ -46,11 +46,6 @@ impl Connection {
         }
         self.receive_on(socket, events);
         self.set_deadline(server, socket);
-    }
-
-    /// True while an answer is on its way to the peer.
-    fn is_answering(&self, socket: &Socket<'_, Server>) -> bool {
-        self.stream.is_some() || socket.sends_in_flight() > 0
     }
 
     /// True when the end of a send changes nothing but the deadline.

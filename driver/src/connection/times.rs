@@ -97,10 +97,6 @@ impl Connection {
         }
     }
 
-    pub(super) fn is_sending(&self, socket: &Socket<'_, Server>) -> bool {
-        self.stream.is_some() || socket.sends_in_flight() > 0
-    }
-
     /// Tick by which the peer must have read some of what is being sent.
     pub(super) fn send_deadline(&self, timeouts: &Timeouts, socket: &Socket<'_, Server>) -> u32 {
         self.progress.saturating_add(timeouts.send(socket.octets_in_flight()))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nt::processor::{count, current};
 use nt::{
     Event, Passive, PerProcessor, PoolArc, SpinLock, Status, SystemThread, Tag, ThreadRoutine,
-    Timer, TimerRoutine, random, time,
+    Timer, TimerRoutine, TryCell, random, time,
 };
 use nthost::sim;
 
@@ -127,11 +127,24 @@ fn a_second_is_a_second_by_the_clock_and_by_the_counter() {
         // After 2020, and before 2200.
         assert!((0x01D5_C000_0000_0000..0x02A0_0000_0000_0000).contains(&time::system_ticks()));
     };
-    run(move |_| check());
+    run(move |_| {
+        assert_ne!(time::performance_counter().1, 10_000_000);
+        check();
+    });
     run_on(without(&["KeQueryPerformanceCounter"]), move |_, _| {
         assert_eq!(time::performance_counter().1, 10_000_000);
         check();
     });
+}
+
+#[test]
+fn a_cell_is_one_users_until_that_one_gives_it_back() {
+    let cell = TryCell::new(1);
+    let mut taken = cell.try_take().unwrap();
+    assert!(cell.try_take().is_none());
+    *taken = 2;
+    drop(taken);
+    assert_eq!(cell.try_take().as_deref(), Some(&2));
 }
 
 #[test]

@@ -71,8 +71,9 @@ pub unsafe extern "win64" fn KeQueryPerformanceCounter(
     frequency: *mut LARGE_INTEGER,
 ) -> LARGE_INTEGER {
     actor::simple_export_called();
+    // Not the clock's 100 ns, so that who takes one for the other is seen.
     let (count, per_second) =
-        if world::is_on() { (now(), 10_000_000) } else { (nanoseconds(), 1_000_000_000) };
+        if world::is_on() { (now() * 12 / 5, 24_000_000) } else { (nanoseconds(), 1_000_000_000) };
     if !frequency.is_null() {
         // SAFETY: the caller's.
         unsafe { frequency.write(LARGE_INTEGER { QuadPart: per_second }) };
