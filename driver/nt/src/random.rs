@@ -128,6 +128,9 @@ mod tests {
         let words = |_| entropy(&passive).unwrap().into_iter().take(ENTROPY_WORDS - 2);
         let words: Vec<u64> = (0..2).flat_map(words).collect();
         let clock = [clock_samples(), clock_samples()];
+        for word in clock {
+            assert!((12..52).contains(&word.count_ones()), "{word:#x}");
+        }
         let words = [&words[..], &clock].concat();
         for (at, word) in words.iter().enumerate() {
             assert!(!words[..at].contains(word), "{at}: {words:x?}");

@@ -121,6 +121,7 @@ const SUBJECTS: [Subject; 4] = [
             "--test=observe",
             "--test=parameters",
             "--test=reload",
+            "--test=trace",
         ],
         opt_level: "0",
         config: &[],

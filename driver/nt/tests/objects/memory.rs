@@ -131,6 +131,18 @@ fn a_buffer_is_empty_however_it_was_left_and_holds_as_many_octets_as_it_says() {
 }
 
 #[test]
+fn a_list_is_the_kernels_where_it_has_such_lists() {
+    let hold = |_: &_, _: &_| -> Result<Held> { Ok(Box::new(Lookaside::<8>::new(Tag::Head)?)) };
+    for (absent, lists) in [(&[][..], 1), (&["ExInitializeLookasideListEx"], 0)] {
+        run_with(without(absent), hold, move |host, _| {
+            let ledger = host.ledger();
+            let counted = ledger.items.get("lookaside lists").map_or(0, |item| item.count);
+            assert_eq!(counted, lists, "without {absent:?}");
+        });
+    }
+}
+
+#[test]
 fn buffers_are_the_same_on_a_kernel_without_lists_or_without_the_newer_pool() {
     for absent in ["ExInitializeLookasideListEx", "ExDeleteLookasideListEx", "ExAllocatePool2"] {
         run_on(without(&[absent]), |_, _| use_buffers());

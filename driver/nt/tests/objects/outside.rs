@@ -24,6 +24,12 @@ fn a_string_has_260_units_at_most_and_is_left_alone_when_more_come() {
     });
 }
 
+#[test]
+fn a_status_is_called_by_its_name() {
+    assert_eq!(Status::NOT_FOUND.to_string(), "STATUS_NOT_FOUND");
+    assert_eq!(format!("{:?}", Status::UNSUCCESSFUL), "STATUS_UNSUCCESSFUL");
+}
+
 fn parameters() -> Options {
     let text = |name: &str, text: String| (name.to_owned(), Value::String(text));
     let list = |name: &str, list: &[&str]| {
