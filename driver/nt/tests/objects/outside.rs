@@ -134,6 +134,21 @@ fn what_is_printed_is_a_line_of_255_octets_at_most() {
 }
 
 #[test]
+fn events_are_written_for_who_listens() {
+    let severities = || [1, 5, 6, u8::MAX].map(nt::trace::is_listened_to);
+    let options = Options { trace: true, ..Options::default() };
+    run_on(options.clone(), move |_, _| {
+        assert_eq!(severities(), [true; 4]);
+        nt::trace::write(format_args!("event=Test number={}", 7));
+        assert_eq!(nthost::events(), ["event=Test number=7\n"]);
+    });
+    assert_eq!(severities(), [false; 4], "nobody listens when the driver is gone");
+    run_on(Options::default(), move |_, _| assert_eq!(severities(), [false; 4]));
+    let options = Options { absent: vec!["EtwRegister".into()], ..options };
+    run_on(options, move |_, _| assert_eq!(severities(), [false; 4]));
+}
+
+#[test]
 fn a_refusal_is_an_entry_of_the_event_log_of_95_units_at_most() {
     let check = |_: &_, _: &_| -> Result<Held> {
         log_refusal(Status::INVALID_PARAMETER, format_args!("{} is {}", "Grüße", 7));
