@@ -50,3 +50,26 @@ pub(crate) unsafe fn from_sockaddr(address: *const SOCKADDR) -> SocketAddr {
         _ => unspecified,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_comes_back_as_it_was_and_a_mapped_one_as_what_it_is() {
+        let same = ["127.1.2.3:80", "255.255.255.255:65535", "[::]:0", "[2001:db8::1:2]:8080"];
+        let mapped = [("[::ffff:10.0.0.1]:443", "10.0.0.1:443")];
+        for (address, expected) in same.map(|address| (address, address)).into_iter().chain(mapped)
+        {
+            let kernels = to_sockaddr(address.parse().unwrap());
+            // SAFETY: one of its family, on the stack.
+            let back = unsafe { from_sockaddr(&raw const kernels) };
+            assert_eq!(back, expected.parse().unwrap(), "{address}");
+        }
+        let nobody = SOCKADDR { sin6_family: 1, ..SOCKADDR::default() };
+        // SAFETY: null, and one of a family that is none.
+        let none =
+            [core::ptr::null(), &raw const nobody].map(|none| unsafe { from_sockaddr(none) });
+        assert_eq!(none, ["0.0.0.0:0".parse().unwrap(); 2]);
+    }
+}

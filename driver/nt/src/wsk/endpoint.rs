@@ -449,3 +449,36 @@ impl<C: Client> Endpoint<C> {
         provider.connection_gone(self.index, state);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wsk::owner::EVENT_BITS;
+
+    #[test]
+    fn each_event_has_a_bit_of_its_own() {
+        let events = [
+            Events::SENT,
+            Events::SEND_FAILED,
+            Events::RESTARTED,
+            Events::DISCONNECTED,
+            Events::PEER_ENDED,
+            Events::PEER_RESET,
+            Events::TICK,
+            Events::STOP,
+            Events::COLLIDED,
+            Events::ADMITTED,
+            Events::PRESSURE,
+            Events::CLOSED,
+            Events::RECEIVED,
+            Events::OPENED,
+        ];
+        let all = events.iter().fold(Events::NONE, |all, event| {
+            assert!(event.0.is_power_of_two() && !all.any(*event), "{event:?}");
+            all.with(*event)
+        });
+        assert_eq!(all.0, EVENT_BITS);
+        assert_eq!(all.without(Events::TICK).with(Events::TICK), all);
+        assert!(!all.without(Events::TICK).any(Events::TICK));
+    }
+}

@@ -6,7 +6,7 @@ const LIVE: u32 = 1;
 /// Somebody is the runner.
 const RUNNING: u32 = 1 << 1;
 /// The bits that are events.
-const EVENT_BITS: u32 = 0xFFFC;
+pub(super) const EVENT_BITS: u32 = 0xFFFC;
 
 /// The state of a slot and the events its runner has not seen; at first not in use.
 ///
