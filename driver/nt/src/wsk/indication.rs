@@ -205,3 +205,170 @@ impl<'i> Indication<'i> {
         self.segment = rest;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nt_sys::kernel_fn;
+    use nt_sys::mm::{MDL_MAPPED_TO_SYSTEM_VA, MmInitializeMdl};
+    use nt_sys::ntdef::PVOID;
+
+    use super::*;
+
+    extern crate std;
+    use std::boxed::Box;
+    use std::vec::Vec;
+
+    // What stands in for the kernel: memory is where an MDL says that it begins, and one that
+    // begins nowhere cannot be mapped.
+    kernel_fn! {
+        #[unsafe(no_mangle)]
+        unsafe fn MmMapLockedPagesSpecifyCache(
+            mdl: *mut MDL, _mode: i8, _cache: i32, _address: PVOID, bugcheck: u32, priority: u32,
+        ) -> PVOID {
+            assert_eq!((bugcheck, priority), (0, 16 | 0x4000_0000));
+            // SAFETY: the caller's.
+            unsafe { (*mdl).StartVa }
+        }
+    }
+
+    /// A node: the lengths of its MDLs, and which of their octets are its.
+    #[derive(Clone, Copy, Debug)]
+    struct Shape {
+        mdls: &'static [usize],
+        offset: usize,
+        length: usize,
+        is_mapped: bool,
+    }
+
+    const fn shape(mdls: &'static [usize], offset: usize, length: usize, is_mapped: bool) -> Shape {
+        Shape { mdls, offset, length, is_mapped }
+    }
+
+    const SHAPES: [Shape; 10] = [
+        shape(&[3], 0, 3, true),
+        shape(&[5], 2, 2, true),
+        shape(&[5], 1, 4, false),
+        shape(&[2, 0, 3], 1, 4, true),
+        shape(&[0, 0, 4], 0, 3, false),
+        shape(&[1, 1, 1, 9], 0, 3, true),
+        // Offsets behind the first MDL, which no provider is known to give.
+        shape(&[2, 3], 2, 3, true),
+        shape(&[2, 1, 4], 4, 2, false),
+        shape(&[4], 4, 0, true),
+        shape(&[], 0, 0, true),
+    ];
+
+    /// MDLs over octets of which those of the node are numbered from `next`.
+    fn mdls(shape: Shape, next: &mut u8) -> *mut MDL {
+        let node = shape.offset..shape.offset + shape.length;
+        let (mut end, mut octets): (usize, Vec<Vec<u8>>) = (0, Vec::new());
+        for length in shape.mdls {
+            let at = end..end + length;
+            end += length;
+            octets
+                .push(at.map(|at| if node.contains(&at) { number(next) } else { b'?' }).collect());
+        }
+        octets.into_iter().rev().fold(core::ptr::null_mut(), |behind, octets| {
+            let length = u32::try_from(octets.len()).unwrap();
+            let base: PVOID = Box::leak(octets.into_boxed_slice()).as_mut_ptr().cast();
+            // SAFETY: plain data for which zero is valid.
+            let mdl: &mut MDL = Box::leak(Box::new(unsafe { core::mem::zeroed() }));
+            // SAFETY: an MDL of which the page frames are never looked at.
+            unsafe { MmInitializeMdl(mdl, base, length) };
+            mdl.Next = behind;
+            mdl.StartVa = base;
+            if shape.is_mapped {
+                mdl.MdlFlags = MDL_MAPPED_TO_SYSTEM_VA;
+                mdl.MappedSystemVa = base;
+            }
+            mdl
+        })
+    }
+
+    fn number(next: &mut u8) -> u8 {
+        *next += 1;
+        *next
+    }
+
+    /// What a provider indicates: nodes of these shapes.
+    fn list(shapes: &[Shape]) -> &'static WSK_DATA_INDICATION {
+        let mut next = 0;
+        let made: Vec<*mut MDL> = shapes.iter().map(|shape| mdls(*shape, &mut next)).collect();
+        let node = |behind, (shape, mdl): (&Shape, *mut MDL)| {
+            let offset = u32::try_from(shape.offset).unwrap();
+            let buffer = WSK_BUF { Mdl: mdl, Offset: offset, Length: shape.length };
+            core::ptr::from_mut(Box::leak(Box::new(WSK_DATA_INDICATION {
+                Next: behind,
+                Buffer: buffer,
+            })))
+        };
+        let all = shapes.iter().zip(made).rev().fold(core::ptr::null_mut(), node);
+        // SAFETY: leaked above.
+        unsafe { &*all }
+    }
+
+    /// The octets that are walked when `step` at most are taken at once, and how many are left.
+    fn walked(head: &'static WSK_DATA_INDICATION, total: usize, step: usize) -> (Vec<u8>, usize) {
+        // SAFETY: of this test, and leaked.
+        let mut indication = unsafe { Indication::new(head, total) };
+        let mut octets = Vec::new();
+        while let Some(segment) = indication.segment() {
+            let (taken, rest) = segment.split_at(step.min(segment.len()));
+            assert!(!taken.is_empty());
+            octets.extend_from_slice(taken);
+            indication.consume_to(rest);
+            assert_eq!((indication.consumed(), indication.total()), (octets.len(), total));
+        }
+        (octets, indication.left())
+    }
+
+    fn check(shapes: &[Shape]) {
+        let total: usize = shapes.iter().map(|shape| shape.length).sum();
+        if total == 0 {
+            return;
+        }
+        let head = list(shapes);
+        let expected: Vec<u8> = (1..=u8::try_from(total).unwrap()).collect();
+        for step in [1, 2, usize::MAX] {
+            assert_eq!(walked(head, total, step), (expected.clone(), 0), "{shapes:?} by {step}");
+        }
+        // SAFETY: as in `walked`.
+        let arrival = unsafe { Arrival::new(head, total) };
+        assert_eq!((arrival.octets(), arrival.walk().left()), (total, total));
+        let Shape { mdls, offset, length, is_mapped } = shapes[0];
+        let in_first = mdls.first().is_some_and(|first| offset + length <= *first);
+        let whole = (is_mapped && in_first && length == total).then_some(&expected[..]);
+        assert_eq!(arrival.whole(), whole, "{shapes:?}");
+    }
+
+    #[test]
+    fn octets_come_in_order_however_they_lie_in_memory() {
+        for one in SHAPES {
+            check(&[one]);
+            for two in SHAPES {
+                check(&[one, two]);
+                for three in SHAPES {
+                    check(&[one, two, three]);
+                }
+            }
+        }
+        assert_eq!(Indication::of(b"abc").segment(), Some(&b"abc"[..]));
+    }
+
+    #[test]
+    fn octets_that_are_not_there_or_cannot_be_mapped_are_left() {
+        // A chain that is shorter than its node says, and a list than its sum.
+        let short = list(&[shape(&[2, 1], 1, 7, true)]);
+        assert_eq!(walked(short, 7, 2), (Vec::from([1, 2]), 5));
+        assert_eq!(walked(list(&[SHAPES[0]]), 4, 9), (Vec::from([1, 2, 3]), 1));
+        // SAFETY: as in `walked`.
+        assert_eq!(unsafe { Arrival::new(list(&[shape(&[2], 1, 2, true)]), 2) }.whole(), None);
+        let head = list(&[SHAPES[0], shape(&[2], 0, 2, false)]);
+        // SAFETY: leaked: the second node.
+        let second = unsafe { &*head.Next };
+        // SAFETY: leaked, and nobody else's.
+        let mdl = unsafe { &mut *second.Buffer.Mdl };
+        mdl.StartVa = core::ptr::null_mut();
+        assert_eq!(walked(head, 5, 9), (Vec::from([1, 2, 3]), 2));
+    }
+}
