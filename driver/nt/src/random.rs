@@ -78,12 +78,13 @@ mod tests {
     use std::boxed::Box;
     use std::vec::Vec;
 
-    // What stands in for the kernel: a clock that goes on by one whenever it is read, and a pool.
+    // What stands in for the kernel: a clock that goes on whenever it is read, and a pool.
     static NOW: AtomicI64 = AtomicI64::new(1 << 56);
+    static STEP: AtomicI64 = AtomicI64::new(1);
 
     kernel_fn! {
         unsafe fn system_time(now: *mut LARGE_INTEGER) {
-            let ticks = LARGE_INTEGER { QuadPart: NOW.fetch_add(1, Ordering::Relaxed) };
+            let ticks = LARGE_INTEGER { QuadPart: NOW.fetch_add(STEP.load(Ordering::Relaxed), Ordering::Relaxed) };
             // SAFETY: the caller's.
             unsafe { now.write(ticks) };
         }
@@ -131,6 +132,10 @@ mod tests {
         for word in clock {
             assert!((12..52).contains(&word.count_ones()), "{word:#x}");
         }
+        // What was sampled before is not drowned by ones.
+        STEP.store(0, Ordering::Relaxed);
+        NOW.store(i64::MAX, Ordering::Relaxed);
+        assert_ne!(clock_samples() | 1 << 63, u64::MAX);
         let words = [&words[..], &clock].concat();
         for (at, word) in words.iter().enumerate() {
             assert!(!words[..at].contains(word), "{at}: {words:x?}");
