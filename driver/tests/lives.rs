@@ -204,6 +204,20 @@ fn a_peer_that_does_not_read_is_reset() {
 }
 
 #[test]
+fn a_peer_has_time_for_the_octets_that_are_on_their_way_to_it() {
+    let machine =
+        Machine::start(vec![number("SendGraceMs", 100), number("SendBytesPerSecondMin", 10_000)]);
+    let mut slow = machine.connect();
+    slow.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n".repeat(8));
+    // Far longer than the grace, and not as long as the octets of one send may take.
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    for _ in 0..8 {
+        assert!(slow.response(true).body == machine::body("large"));
+    }
+    assert_eq!(machine.counter(Counter::TimerSend), 0);
+}
+
+#[test]
 fn a_peer_that_reads_no_short_response_is_reset() {
     let machine = Machine::start(vec![
         number("SendGraceMs", 300),
