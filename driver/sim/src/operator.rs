@@ -1,4 +1,5 @@
 //! What an operator asks of the driver in the middle of a run, through its control device.
+use std::collections::HashSet;
 use std::time::Duration;
 
 use nthost::Host;
@@ -7,8 +8,8 @@ use wskhttpd_abi::{
     Beat, COUNTERS_BYTES, DEVICE_NAME, Health, IOCTL_BEAT, IOCTL_QUERY_COUNTERS,
     IOCTL_QUERY_HEALTH, IOCTL_QUERY_HOLDERS, IOCTL_QUERY_LATENCY, IOCTL_QUERY_PARAMETERS,
     IOCTL_QUERY_REJECTS, IOCTL_QUERY_STATE, IOCTL_READ_LOG, IOCTL_SET_PARAMETER,
-    IOCTL_SWITCH_HEALTH, OUTPUT_BYTES_MAX, Record, Sentence, SetParameter, Since, Switch, cut,
-    decode, encode,
+    IOCTL_SWITCH_HEALTH, List, OUTPUT_BYTES_MAX, Record, Reject, Sentence, SetParameter, Since,
+    Switch, cut, decode, encode,
 };
 
 use crate::health::HealthHistory;
@@ -105,6 +106,30 @@ impl Operator {
 /// False where the driver serves without being told anything.
 pub(crate) fn has_device(host: &Host) -> bool {
     host.device_control(DEVICE_NAME, IOCTL_QUERY_COUNTERS, &[], COUNTERS_BYTES).is_ok()
+}
+
+/// What ends a connection ends it once: no peer is refused twice for the same reason.
+pub(crate) fn check_rejects(host: &Host) {
+    let (mut since, mut seen) = (0, HashSet::new());
+    loop {
+        let output = request(host, IOCTL_QUERY_REJECTS, &Since(since));
+        expect(IOCTL_QUERY_REJECTS, &output);
+        let output = output.unwrap_or_default();
+        let Some(list) = List::new(&output) else { fail("the list of refusals is malformed") };
+        for reject in list.items::<Reject>() {
+            let Some(Reject { address, port, reason, .. }) = reject else {
+                fail("a refusal is malformed")
+            };
+            let is_known = port != 0;
+            if is_known && !seen.insert((address, port, reason.word())) {
+                fail(&format!("{address}:{port} is refused twice, for {}", reason.word()));
+            }
+        }
+        if list.next.0 == since {
+            return;
+        }
+        since = list.next.0;
+    }
 }
 
 /// One without an input.

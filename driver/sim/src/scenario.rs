@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::crowd::{self, Crowd};
 use crate::door::Door;
 use crate::history::History;
-use crate::operator::{Operator, has_device};
+use crate::operator::{Operator, check_rejects, has_device};
 use crate::reload::{self, Reloads};
 
 /// Address of the client that comes when all is over.
@@ -347,6 +347,10 @@ impl Script {
         sim::calm();
         sim::sleep(Duration::from_secs(1));
         self.is_empty(host);
+        if !self.may_fail() {
+            // Who was refused before its handshake may not be known behind it, where calls fail.
+            check_rejects(host);
+        }
         // Where the device could not be secured at the start there is none.
         if !self.may_fail() || has_device(host) {
             self.reloads.settle(host, self.case.strike.is_some());
