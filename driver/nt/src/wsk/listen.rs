@@ -199,3 +199,16 @@ impl<C: Client> Provider<C> {
 fn is_want_of_ipv6(status: Status) -> bool {
     status != Status::ADDRESS_ALREADY_EXISTS && status != Status::ACCESS_DENIED
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_taken_or_forbidden_is_no_want_of_ipv6() {
+        assert!(is_want_of_ipv6(Status::NOT_SUPPORTED));
+        assert!(is_want_of_ipv6(Status::INSUFFICIENT_RESOURCES));
+        assert!(!is_want_of_ipv6(Status::ADDRESS_ALREADY_EXISTS));
+        assert!(!is_want_of_ipv6(Status::ACCESS_DENIED));
+    }
+}

@@ -1,5 +1,6 @@
 //! Processors, threads, timers, events, locks, time.
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -106,6 +107,38 @@ fn a_timer_calls_once_a_period_until_it_is_stopped() {
         assert_eq!(counter.calls.with(|calls| *calls), 10);
         drop(counter);
         assert_eq!(Arc::strong_count(&held), 1, "the timer kept its routine");
+    });
+}
+
+/// Names what a child of the next test is to drop.
+const DROPPED: &str = "NT_TEST_DROPPED";
+
+#[test]
+fn what_is_dropped_although_it_runs_stops_the_machine() {
+    for dropped in ["thread", "timer"] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["machine::drops", "--exact", "--nocapture"])
+            .env(DROPPED, dropped)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("broke rule 110: "), "{dropped}: {} {said}", output.status);
+    }
+}
+
+/// In the parent it does nothing.
+#[test]
+fn drops() {
+    let Ok(dropped) = std::env::var(DROPPED) else { return };
+    run(move |passive| {
+        let (go, runs, held) = (Event::new().unwrap(), AtomicU32::new(0), Arc::new(()));
+        if dropped == "thread" {
+            let waiter = PoolArc::new(Tag::Object, Waiter { go, runs, _held: held }).unwrap();
+            drop(SystemThread::start(passive, waiter).unwrap());
+        } else {
+            let counter = Counter { calls: SpinLock::new(0), _held: held };
+            drop(Timer::start(100, PoolArc::new(Tag::Object, counter).unwrap()).unwrap());
+        }
     });
 }
 
