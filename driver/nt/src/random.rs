@@ -84,7 +84,8 @@ mod tests {
 
     kernel_fn! {
         unsafe fn system_time(now: *mut LARGE_INTEGER) {
-            let ticks = LARGE_INTEGER { QuadPart: NOW.fetch_add(STEP.load(Ordering::Relaxed), Ordering::Relaxed) };
+            let step = STEP.load(Ordering::Relaxed);
+            let ticks = LARGE_INTEGER { QuadPart: NOW.fetch_add(step, Ordering::Relaxed) };
             // SAFETY: the caller's.
             unsafe { now.write(ticks) };
         }
