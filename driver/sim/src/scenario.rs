@@ -39,6 +39,9 @@ const CONNECTIONS_MAX: u32 = 256;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a new connection may wait for its answers when nothing fails any more.
 const SERVED_WITHIN: Duration = Duration::from_secs(10);
+/// How long it may take until a listener that was lost is there again: the driver waits longer
+/// after each failure, and the last may be a moment ago.
+const LISTENS_WITHIN: Duration = Duration::from_mins(2);
 /// How long a request is remembered of which the provider says nothing.
 const FORGOTTEN_WITHIN: Duration = Duration::from_mins(5);
 /// After which the driver ends an idle connection.
@@ -355,9 +358,14 @@ impl Script {
         if !self.may_fail() || has_device(host) {
             self.reloads.settle(host, self.case.strike.is_some());
         }
-        if !host.listening().is_empty() {
-            self.probe();
+        let until = sim::now() + LISTENS_WITHIN;
+        while host.listening().is_empty() {
+            if sim::now() > until {
+                fail("nothing listens, although nothing fails any more");
+            }
+            sim::sleep(Duration::from_millis(50));
         }
+        self.probe();
         self.counters(host);
     }
 
