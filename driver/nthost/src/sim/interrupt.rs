@@ -4,7 +4,7 @@
 //! processor's trap flag is set when the driver begins to run, and after a number of instructions
 //! that the seed says another actor goes on. Only the driver's own instructions are counted. It is
 //! never interrupted inside the host: the next call of an export disarms it, and so does whoever
-//! called the driver, when it returns. An accept event that is watched ([`offer`]) is followed so
+//! called the driver, when it returns. An accept event that is watched (`offer`) is followed so
 //! until it has written where its connection's events go.
 use std::arch::asm;
 use std::cell::Cell;
